@@ -1,0 +1,106 @@
+"""The durable record: a line per captioned frame, a letter per dead one."""
+
+from datetime import datetime
+from enum import StrEnum
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from schemas.annotation import FrameAnnotation
+from schemas.model import SCHEMA_VERSION, Model
+from schemas.reasons import Reason, Stage
+from schemas.task import ShardId
+from schemas.video import VideoRef
+
+
+class Usage(Model):
+    """What the engine spent on a frame, all rungs of the repair ladder together; None where the engine does not say."""
+
+    prompt_tokens: int | None
+    image_tokens: int | None
+    output_tokens: int | None
+    finish_reason: str
+    rung: str
+    """The rung of the repair ladder whose answer was accepted."""
+
+
+class SecondsSpent(Model):
+    """Wall time a frame took, by stage."""
+
+    decode: float
+    caption: float
+
+
+class FrameRecord(Model):
+    """One line of JSONL: one keyframe, captioned."""
+
+    schema_version: Literal[1] = SCHEMA_VERSION
+    job: str
+    shard_id: ShardId
+    frame_id: str
+    video: VideoRef
+    stream_index: Annotated[int, Field(ge=0)]
+    pts: int
+    """Presentation time stamp in the stream's time base."""
+    pts_seconds: float
+    duration_seconds: float | None
+    """How long the source frame is shown; None where the container does not say."""
+    width: Annotated[int, Field(gt=0)]
+    """Width of the decoded source frame in pixels, before rotation and scaling."""
+    height: Annotated[int, Field(gt=0)]
+    frame_index: Annotated[int, Field(ge=0)]
+    """Place of this frame among the video's chosen keyframes."""
+    frames_chosen: Annotated[int, Field(ge=1)]
+    annotation: FrameAnnotation
+    recipe_id: str
+    usage: Usage
+    attempts: Annotated[int, Field(ge=1)]
+    """How often the shard had been taken up when this line was made."""
+    seconds: SecondsSpent
+    versions: dict[str, str]
+    """Provenance: versions of the code and libraries that made the line."""
+
+
+class Scope(StrEnum):
+    """What is dead: a whole video, or one of its frames."""
+
+    VIDEO = "video"
+    FRAME = "frame"
+
+
+class Attempt(Model):
+    """One try that failed."""
+
+    number: int
+    worker: str
+    at: datetime
+    signal: str = ""
+    """Name of the signal that ended the decoder, if one did."""
+
+
+class DeadLetter(Model):
+    """Why a video, or one frame of it, could not be captioned, and how to try again."""
+
+    schema_version: Literal[1] = SCHEMA_VERSION
+    job: str
+    shard_id: ShardId
+    place: Annotated[int, Field(ge=0)]
+    """Place of the video in its shard."""
+    scope: Scope
+    video: VideoRef
+    frame_index: int | None = None
+    frames_chosen: int | None = None
+    pts_seconds: float | None = None
+    reason: Reason
+    stage: Stage
+    message: str
+    attempts: tuple[Attempt, ...]
+    ffmpeg_log_tail: str = ""
+    raw_answer: str = ""
+    recipe_id: str
+    model: str
+    versions: dict[str, str]
+    earlier: tuple[str, ...] = ()
+    """Keys of the letters that earlier tries left."""
+    replay: str
+    """The command that tries again."""

@@ -1,0 +1,1 @@
+"""The data plane: takes shards, decodes keyframes, captions them and commits the lines."""

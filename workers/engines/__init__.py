@@ -1,0 +1,58 @@
+"""Engines behind one protocol: a picture and a question in, text out.
+
+An engine never validates and never repairs: `workers/ladder.py` does, for all of them.
+"""
+
+from dataclasses import dataclass
+from typing import Protocol
+
+from schemas.recipe import Recipe
+from workers.keyframe import Picture
+
+
+@dataclass(frozen=True, slots=True)
+class Ask:
+    """One question to an engine, as a rung of the repair ladder puts it."""
+
+    recipe: Recipe
+    max_tokens: int
+    temperature: float
+    seed: int
+    constrained: bool = True
+    """Whether the engine should be held to the annotation's JSON Schema."""
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What an engine said. Token counts are None where it does not count."""
+
+    text: str
+    finish_reason: str
+    """`stop` for a whole answer, `length` for one cut at max_tokens; anything else is a class of its own."""
+    prompt_tokens: int | None = None
+    image_tokens: int | None = None
+    output_tokens: int | None = None
+
+
+class Engine(Protocol):
+    """One model, hosted here or reached over HTTP. All methods run on the worker's one event loop."""
+
+    concurrency: int
+    """How many questions it can usefully have in flight."""
+    versions: dict[str, str]
+    """Provenance for the records: what answers, in which version."""
+
+    async def answer(self, picture: Picture, ask: Ask) -> Answer:
+        """Answer one question about one picture.
+
+        Raises:
+            PermanentError: the engine refuses this frame, or fails on it again and again while it is well.
+            TransientError: the engine is busy beyond patience.
+            FatalError: the engine is not there, does not know the model, or refuses us.
+        """
+
+    async def probe(self) -> None:
+        """Return if the engine is ready to answer; raise as `answer` does, with what to do in the message."""
+
+    async def close(self) -> None:
+        """Let go of connections, threads and memory."""
