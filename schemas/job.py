@@ -12,6 +12,10 @@ Compression = Literal["none", "zst", "gz"]
 SUFFIXES: dict[Compression, str] = {"none": "", "zst": ".zst", "gz": ".gz"}
 
 
+IDENTITY = ("source", "selection", "videos_per_shard", "compression", "recipe_id")
+"""What of a spec decides its output; who asked and when does not."""
+
+
 class Selection(Model):
     """Which objects of a source are videos to caption."""
 
@@ -45,8 +49,7 @@ class JobSpec(Model):
 
     def same_work_as(self, other: "JobSpec") -> bool:
         """Whether both ask for the same output, whoever asked and when."""
-        asked = {"source", "selection", "videos_per_shard", "compression", "recipe_id"}
-        return self.model_dump(include=asked) == other.model_dump(include=asked)
+        return all(getattr(self, name) == getattr(other, name) for name in IDENTITY)
 
 
 class PlanPartHeader(Model):

@@ -2,10 +2,11 @@
 
 import hashlib
 import json
+from typing import Final
 
 from pydantic import BaseModel, ConfigDict
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION: Final = 1
 
 
 class Model(BaseModel):

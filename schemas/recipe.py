@@ -114,8 +114,6 @@ def _with_prompt_files(table: dict[str, Any], folder: Path) -> dict[str, Any]:
     prompt = table.get("prompt")
     if not isinstance(prompt, dict):
         return table
-    texts = {
-        key.removesuffix("_file") if key.endswith("_file") else key: (folder / value).read_bytes().decode() if key.endswith("_file") else value
-        for key, value in prompt.items()
-    }
+    files = {key.removesuffix("_file"): (folder / value).read_bytes().decode() for key, value in prompt.items() if key.endswith("_file")}
+    texts = {key: value for key, value in prompt.items() if not key.endswith("_file")} | files
     return table | {"prompt": texts}

@@ -7,6 +7,10 @@ from pydantic import Field
 from schemas.model import Model, content_name
 
 
+UNKNOWN_ETAG = "?"
+"""Etag of an object that could not be looked at when it was planned."""
+
+
 class VideoRef(Model):
     """One video object as it was when it was listed."""
 

@@ -1,0 +1,83 @@
+"""Counters that make progress visible while a job runs. They are a hint: what is done stands in storage."""
+
+from dataclasses import dataclass
+
+from celery import Celery
+
+from broker.queues import redis_of
+from schemas.model import content_name
+
+KEPT_SECONDS = 7 * 24 * 3600
+FAULTS_KEPT = 20
+
+
+@dataclass(frozen=True, slots=True)
+class Tally:
+    """What was done since the broker started."""
+
+    frames: int = 0
+    videos: int = 0
+    dead: int = 0
+    """Dead letters written, for videos and for frames."""
+    shards: int = 0
+
+    def plus(self, other: "Tally") -> "Tally":
+        """Add two counts."""
+        return Tally(
+            self.frames + other.frames,
+            self.videos + other.videos,
+            self.dead + other.dead,
+            self.shards + other.shards,
+        )
+
+
+class Progress:
+    """Counters of one job, shared by its workers through the broker."""
+
+    def __init__(self, app: Celery, job: str) -> None:
+        """Count for the job at this output prefix."""
+        self._app = app
+        self._key = f"framefleet:{content_name(job)[:16]}"
+
+    def add(self, tally: Tally) -> None:
+        """Count what was just done."""
+        counts = {"frames": tally.frames, "videos": tally.videos, "dead": tally.dead, "shards": tally.shards}
+        with redis_of(self._app) as redis:
+            pipe = redis.pipeline()
+            for field, count in counts.items():
+                if count:
+                    pipe.hincrby(f"{self._key}:tally", field, count)
+            pipe.expire(f"{self._key}:tally", KEPT_SECONDS).execute()
+
+    def tally(self) -> Tally:
+        """Read the counters."""
+        with redis_of(self._app) as redis:
+            counts = {key.decode(): int(value) for key, value in redis.hgetall(f"{self._key}:tally").items()}
+        return Tally(**counts)
+
+    def attempt(self, shard_id: str) -> int:
+        """Count an attempt at a shard before its bytes are touched; return its number, from 1."""
+        with redis_of(self._app) as redis:
+            number, _ = (
+                redis.pipeline().hincrby(f"{self._key}:attempts", shard_id, 1).expire(f"{self._key}:attempts", KEPT_SECONDS).execute()
+            )
+        return int(number)
+
+    def settled(self, shard_id: str) -> None:
+        """Forget the attempts at a shard that is committed."""
+        with redis_of(self._app) as redis:
+            redis.hdel(f"{self._key}:attempts", shard_id)
+
+
+def report_fault(app: Celery, message: str) -> None:
+    """Say why a worker left, for the operator who asks."""
+    with redis_of(app) as redis:
+        redis.pipeline().lpush("framefleet:faults", message).ltrim("framefleet:faults", 0, FAULTS_KEPT - 1).expire(
+            "framefleet:faults", KEPT_SECONDS
+        ).execute()
+
+
+def faults(app: Celery) -> list[str]:
+    """Why workers left, the latest first."""
+    with redis_of(app) as redis:
+        return [item.decode() for item in redis.lrange("framefleet:faults", 0, -1)]

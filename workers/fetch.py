@@ -1,0 +1,58 @@
+"""Where a video's bytes come from, and whose fault it is when they are denied."""
+
+from itertools import islice
+
+from schemas.errors import FatalError, PermanentError
+from schemas.reasons import Reason, Stage
+from schemas.task import ShardTask
+from schemas.video import UNKNOWN_ETAG, VideoRef
+from storage import ObjectDenied, StoreError, open_store, split_uri
+from storage.job import Job
+from workers.media.ranges import StoreSource
+
+WITNESSES = 3
+"""How many other videos are asked for before a denial is called the whole fleet's."""
+
+
+def open_video(video: VideoRef) -> StoreSource:
+    """Open a video for ranged reading, pinned to the etag it was planned with.
+
+    Raises:
+        PermanentError: it is gone or denied, or appeared only after it was planned.
+        TransientError: storage does not answer.
+    """
+    url, key = split_uri(video.uri)
+    source = StoreSource(open_store(url), key, video)
+    if video.etag == UNKNOWN_ETAG:
+        source.check()
+        raise PermanentError(Reason.OBJECT_CHANGED, Stage.FETCH, f"{video.uri} could not be looked at when it was planned, and now it can.")
+    return source
+
+
+def verdict(error: PermanentError, video: VideoRef, *, task: ShardTask, job: Job) -> PermanentError:
+    """Tell a denied video from a denied fleet: if others can be read, it is the video's own fault.
+
+    Raises:
+        FatalError: other videos of the job are denied too.
+    """
+    if error.reason is not Reason.ACCESS_DENIED:
+        return error
+    others = [other for other in task.videos if other.uri != video.uri]
+    planned = (other for part in job.plan_parts() for shard in part.shards for other in shard.videos if other.uri != video.uri)
+    witnesses = [*others[:WITNESSES], *islice(planned, WITNESSES)]
+    if witnesses and not any(_can_be_read(witness) for witness in witnesses):
+        raise FatalError(
+            f"Storage denies {video.uri} and every other video that was tried; give the workers' role s3:GetObject on the source."
+        ) from error
+    return error
+
+
+def _can_be_read(video: VideoRef) -> bool:
+    url, key = split_uri(video.uri)
+    try:
+        open_store(url).get_range(key, start=0, end=1)
+    except ObjectDenied:
+        return False
+    except StoreError:
+        return True  # missing or slow is no denial
+    return True

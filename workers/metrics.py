@@ -1,0 +1,51 @@
+"""What a worker counts while it works, told to the broker about once a second."""
+
+import logging
+import threading
+from collections import defaultdict
+
+from celery import Celery
+
+from broker.progress import Progress, Tally
+from schemas.errors import OperatorError
+
+FLUSH_SECONDS = 1.0
+
+log = logging.getLogger(__name__)
+
+
+class Reporter:
+    """Adds up tallies by job and sends them on, so that a frame costs no round trip."""
+
+    def __init__(self, app: Celery) -> None:
+        """Start telling the broker of this application."""
+        self._app = app
+        self._lock = threading.Lock()
+        self._tallies: defaultdict[str, Tally] = defaultdict(Tally)
+        self._stopped = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="reporter", daemon=True)
+        self._thread.start()
+
+    def count(self, job: str, tally: Tally) -> None:
+        """Count something done for a job."""
+        with self._lock:
+            self._tallies[job] = self._tallies[job].plus(tally)
+
+    def close(self) -> None:
+        """Tell what is left and stop."""
+        self._stopped.set()
+        self._thread.join()
+        self._flush()
+
+    def _run(self) -> None:
+        while not self._stopped.wait(FLUSH_SECONDS):
+            self._flush()
+
+    def _flush(self) -> None:
+        with self._lock:
+            tallies, self._tallies = self._tallies, defaultdict(Tally)
+        try:
+            for job, tally in tallies.items():
+                Progress(self._app, job).add(tally)
+        except OperatorError as error:
+            log.warning("progress was not reported: %s", error)

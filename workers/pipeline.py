@@ -1,0 +1,136 @@
+"""The story of a shard: fetch, decode, caption, validate, commit. Everything else in this room is a footnote to it."""
+
+from collections import deque
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future
+from dataclasses import dataclass, field
+
+from broker.progress import Tally
+from schemas.errors import PermanentError
+from schemas.job import JobSpec
+from schemas.record import Attempt, FrameRecord
+from schemas.task import ShardTask
+from schemas.video import VideoRef
+from storage.job import Job
+from workers.descendants import remainder
+from workers.fetch import open_video, verdict
+from workers.keyframe import Keyframe
+from workers.ladder import Caption
+from workers.records import Death, Draft, letter_of
+from workers.room import Room
+
+
+@dataclass(slots=True)
+class VideoWork:
+    """A video whose keyframes are on their way through the engine."""
+
+    place: int
+    video: VideoRef
+    captions: list[tuple[Draft, "Future[Caption]"]] = field(default_factory=list)
+    deaths: list[Death] = field(default_factory=list)
+    frames_chosen: int = 0
+
+    def done(self) -> bool:
+        """Whether waiting for it would take no time."""
+        return all(future.done() for _, future in self.captions)
+
+    def cancel(self) -> None:
+        """Take back what the engine has not answered yet."""
+        for _, future in self.captions:
+            future.cancel()
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What became of a video: its lines, and why the rest is dead."""
+
+    records: tuple[FrameRecord, ...]
+    deaths: tuple[Death, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ShardRun:
+    """One attempt at a shard."""
+
+    task: ShardTask
+    job: Job
+    spec: JobSpec
+    room: Room
+    attempt: Attempt
+    count: Callable[[Tally], None]
+
+    def run(self) -> list[ShardTask]:
+        """Work the shard to its end, whoever began it; returns the shards that stand for what it leaves open.
+
+        Raises:
+            TransientError: storage or the engine is busy; nothing was committed.
+            FatalError: this worker is unfit to go on.
+        """
+        if self.job.is_committed(self.task.shard_id, self.spec):
+            return remainder(self.job, self.task)
+        outcomes = list(self._outcomes())
+        if not self.job.commit(self.task, [record for outcome in outcomes for record in outcome.records], self.spec):
+            return remainder(self.job, self.task)
+        for death in (death for outcome in outcomes for death in outcome.deaths):
+            self.job.write_letter(letter_of(death, task=self.task, spec=self.spec, versions=self.room.versions, attempt=self.attempt))
+        return []
+
+    def _outcomes(self) -> Iterator[Outcome]:
+        """Decode one video after the other while the engine captions those before."""
+        works: deque[VideoWork] = deque()
+        try:
+            for place, video in enumerate(self.task.videos):
+                works.append(VideoWork(place, video))
+                self._start(works[-1])
+                while works and works[0].done():
+                    yield self._finish(works[0])
+                    works.popleft()
+            while works:
+                yield self._finish(works[0])
+                works.popleft()
+        finally:
+            for work in works:
+                work.cancel()
+
+    def _start(self, work: VideoWork) -> None:
+        """Decode a video's keyframes and hand each to the engine at once; what cannot be read is dead, and harms nobody else."""
+        only = None if self.task.only_frames is None else frozenset(self.task.only_frames)
+        recipe = self.spec.recipe
+        try:
+            source = open_video(work.video)
+            for frame in self.room.decoder.keyframes(source, policy=recipe.keyframes, image=recipe.image, only_frames=only):
+                work.frames_chosen = frame.frames_chosen
+                if isinstance(frame, Keyframe):
+                    draft = Draft.of(frame, video=work.video, task=self.task, attempt=self.attempt, versions=self.room.versions)
+                    work.captions.append((draft, self.room.caption(frame.picture, recipe)))
+                    work.captions[-1][1].add_done_callback(self._count_frame)
+                else:
+                    work.deaths.append(
+                        Death(work.place, work.video, frame.error, frame.frame_index, frame.frames_chosen, frame.pts_seconds)
+                    )
+        except PermanentError as error:
+            work.deaths.extend(unreached(work, verdict(error, work.video, task=self.task, job=self.job), only))
+
+    def _finish(self, work: VideoWork) -> Outcome:
+        """Wait for a video's captions."""
+        records, deaths = [], list(work.deaths)
+        for draft, future in work.captions:
+            try:
+                records.append(draft.complete(future.result()))
+            except PermanentError as error:
+                deaths.append(Death(work.place, work.video, error, draft.frame_index, draft.frames_chosen, draft.pts_seconds))
+        self.count(Tally(videos=1, dead=len(deaths)))
+        return Outcome(tuple(records), tuple(deaths))
+
+    def _count_frame(self, future: "Future[Caption]") -> None:
+        if not future.cancelled() and future.exception() is None:
+            self.count(Tally(frames=1))
+
+
+def unreached(work: VideoWork, error: PermanentError, only: frozenset[int] | None) -> list[Death]:
+    """What an error in mid-video leaves dead: the frames not reached yet, or the whole video if none was."""
+    if not work.frames_chosen:
+        return [Death(work.place, work.video, error)]
+    reached = {draft.frame_index for draft, _ in work.captions} | {death.frame_index for death in work.deaths}
+    wanted = range(work.frames_chosen) if only is None else sorted(only)
+    return [Death(work.place, work.video, error, index, work.frames_chosen) for index in wanted if index not in reached]

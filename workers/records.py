@@ -1,0 +1,96 @@
+"""From a captioned keyframe to its line, from a failure to its dead letter."""
+
+import shlex
+from dataclasses import dataclass
+from typing import Any
+
+from schemas.errors import PermanentError
+from schemas.job import JobSpec
+from schemas.reasons import ADVICE
+from schemas.record import Attempt, DeadLetter, FrameRecord, Scope, SecondsSpent
+from schemas.task import ShardTask
+from schemas.video import VideoRef, frame_id
+from workers.keyframe import Keyframe
+from workers.ladder import Caption
+
+MESSAGE_CHARS = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """A line that lacks its caption. It does not hold the picture, so that memory is free as soon as the engine has answered."""
+
+    frame_index: int
+    frames_chosen: int
+    pts_seconds: float
+    decode_seconds: float
+    facts: dict[str, Any]
+
+    @classmethod
+    def of(cls, frame: Keyframe, *, video: VideoRef, task: ShardTask, attempt: Attempt, versions: dict[str, str]) -> "Draft":
+        """Write down all that is known of a frame before the engine has seen it."""
+        facts = {
+            "job": task.job,
+            "shard_id": task.shard_id,
+            "frame_id": frame_id(video, stream_index=frame.stream_index, pts=frame.pts),
+            "video": video,
+            "stream_index": frame.stream_index,
+            "pts": frame.pts,
+            "duration_seconds": frame.duration_seconds,
+            "width": frame.source_width,
+            "height": frame.source_height,
+            "recipe_id": task.recipe_id,
+            "attempts": attempt.number,
+            "versions": versions,
+        }
+        return cls(frame.frame_index, frame.frames_chosen, frame.pts_seconds, frame.decode_seconds, facts)
+
+    def complete(self, caption: Caption) -> FrameRecord:
+        """Add the caption."""
+        return FrameRecord(
+            **self.facts,
+            frame_index=self.frame_index,
+            frames_chosen=self.frames_chosen,
+            pts_seconds=self.pts_seconds,
+            annotation=caption.annotation,
+            usage=caption.usage,
+            seconds=SecondsSpent(decode=round(self.decode_seconds, 4), caption=round(caption.seconds, 4)),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Death:
+    """A video, or one of its frames, that cannot be captioned."""
+
+    place: int
+    video: VideoRef
+    error: PermanentError
+    frame_index: int | None = None
+    frames_chosen: int | None = None
+    pts_seconds: float | None = None
+
+
+def letter_of(death: Death, *, task: ShardTask, spec: JobSpec, versions: dict[str, str], attempt: Attempt) -> DeadLetter:
+    """Write the dead letter of a failure, with the command that tries again."""
+    error = death.error
+    return DeadLetter(
+        job=task.job,
+        shard_id=task.shard_id,
+        place=death.place,
+        scope=Scope.VIDEO if death.frame_index is None else Scope.FRAME,
+        video=death.video,
+        frame_index=death.frame_index,
+        frames_chosen=death.frames_chosen,
+        pts_seconds=death.pts_seconds,
+        reason=error.reason,
+        stage=error.stage,
+        message=f"{error} {ADVICE[error.reason]}"[:MESSAGE_CHARS],
+        attempts=(attempt.model_copy(update={"signal": error.signal}),),
+        ffmpeg_log_tail=error.log_tail,
+        raw_answer=error.raw_answer,
+        recipe_id=task.recipe_id,
+        model=f"{spec.recipe.model.name}@{spec.recipe.model.revision}",
+        versions=versions,
+        earlier=task.earlier_letters,
+        replay=shlex.join(["framefleet", "dead", "redrive", task.job, "--video", death.video.uri]),
+    )

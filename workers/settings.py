@@ -1,0 +1,38 @@
+"""What an operator can set about a worker; read once, at its start."""
+
+from typing import Annotated, Literal
+
+from pydantic import Field, SecretStr
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+EngineName = Literal["opencv", "openai", "scripted"]
+
+
+class WorkerSettings(BaseSettings):
+    """Settings of one worker process, from `FRAMEFLEET_*` in the environment."""
+
+    model_config = SettingsConfigDict(env_prefix="FRAMEFLEET_", frozen=True, extra="ignore")
+
+    broker_url: str = "redis://localhost:6379/0"
+    engine: EngineName = "opencv"
+    shards_at_once: Annotated[int, Field(ge=1)] = 4
+    """Shards a worker works on side by side; each decodes in a process of its own."""
+    pictures_in_memory: Annotated[int, Field(ge=1)] = 48
+    """Decoded pictures a worker holds at once, waiting or being captioned; decoding waits beyond it."""
+
+    decode_deadline_seconds: float = 120.0
+    decode_memory_bytes: int = 1 << 30
+    max_pixels: int = 8192 * 4352
+    max_duration_seconds: float = 24 * 3600.0
+
+    openai_base_url: str = "http://localhost:8000/v1"
+    openai_api_key: SecretStr | None = None
+    openai_model: str | None = None
+    """Name the endpoint knows the model by; the recipe's own name if unset."""
+    openai_response_format: Literal["json_schema", "json_object", "none"] = "json_schema"
+    openai_concurrency: Annotated[int, Field(ge=1)] = 16
+    openai_timeout_seconds: float = 120.0
+    openai_patience_seconds: float = 600.0
+
+    scripted_latency_seconds: float = 0.0
+    scripted_concurrency: Annotated[int, Field(ge=1)] = 8
