@@ -14,7 +14,7 @@ def make_app(broker_url: str) -> Celery:
     """Build the application for a broker at `redis://`, `rediss://`, `redis+socket://` or `sentinel://`."""
     app = Celery("framefleet", broker=broker_url)
     app.conf.update(
-        task_queues=[Queue(QUEUE)],
+        task_queues=[Queue(QUEUE)],  # type: ignore[no-untyped-call]
         task_default_queue=QUEUE,
         task_create_missing_queues=False,
         task_acks_late=True,

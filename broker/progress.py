@@ -63,6 +63,11 @@ class Progress:
             )
         return int(number)
 
+    def attempts(self) -> dict[str, int]:
+        """How often each shard that is not settled was taken up."""
+        with redis_of(self._app) as redis:
+            return {key.decode(): int(value) for key, value in redis.hgetall(f"{self._key}:attempts").items()}
+
     def settled(self, shard_id: str) -> None:
         """Forget the attempts at a shard that is committed."""
         with redis_of(self._app) as redis:

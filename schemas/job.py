@@ -62,6 +62,8 @@ class PlanPartHeader(Model):
     videos: int
     size_bytes: int
     """Bytes of all the videos planned in this part."""
+    skipped: dict[str, int] = {}
+    """Objects of the source left out so far, counted by cause."""
 
 
 class PlanPartSeal(Model):

@@ -1,0 +1,77 @@
+"""The worker processes of a one-machine run: started, watched, drained, and none left behind."""
+
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from broker.embedded import start_child
+from schemas.errors import OperatorError
+from workers.tasks import EXIT_UNFIT
+
+RESTARTS = 3
+"""How often workers may end by themselves, without a frame captioned in between, before the run is given up."""
+
+
+@dataclass(slots=True)
+class Crew:
+    """A fixed number of workers, each replaced when it dies."""
+
+    size: int
+    env: Mapping[str, str]
+    logs: Path
+    _processes: list["subprocess.Popen[bytes]"] = field(default_factory=list)
+    _ends: int = 0
+    _frames_then: int = 0
+    _started_at: float = 0.0
+
+    def start(self) -> None:
+        """Start the workers. Call it, and `tend`, from the main thread."""
+        self._processes = [self._spawn(number) for number in range(self.size)]
+
+    def tend(self, *, frames: int) -> None:
+        """Replace workers that have died; `frames` is the work done so far, which tells bad luck from a broken fleet.
+
+        Raises:
+            OperatorError: workers end again and again and nothing gets done.
+        """
+        if frames > self._frames_then:
+            self._frames_then, self._ends = frames, 0
+        for number, process in enumerate(self._processes):
+            if process.poll() is None:
+                continue
+            self._ends += 1
+            if self._ends > RESTARTS or (process.returncode == EXIT_UNFIT and not frames):
+                raise OperatorError(f"The workers cannot go on (the last one ended with {ending(process.returncode)}).")
+            self._processes[number] = self._spawn(number)
+
+    def drain(self) -> None:
+        """Ask the workers to finish what they have begun and take nothing more."""
+        for process in self._processes:
+            process.send_signal(signal.SIGTERM)
+
+    def gone(self) -> bool:
+        """Whether all workers have ended."""
+        return all(process.poll() is not None for process in self._processes)
+
+    def stop(self, *, grace_seconds: float) -> None:
+        """End the workers, at once if they do not end within the grace."""
+        self.drain()
+        end = time.monotonic() + grace_seconds
+        while not self.gone() and time.monotonic() < end:
+            time.sleep(0.05)
+        for process in self._processes:
+            process.kill()
+            process.wait()
+
+    def _spawn(self, number: int) -> "subprocess.Popen[bytes]":
+        with (self.logs / f"worker-{number}.log").open("ab") as log:
+            return start_child([sys.executable, "-m", "fleet.cli", "worker"], env=self.env, log=log.fileno())
+
+
+def ending(status: int) -> str:
+    """Say in words how a process ended."""
+    return f"signal {signal.Signals(-status).name}" if status < 0 else f"exit status {status}"

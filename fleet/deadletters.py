@@ -1,0 +1,106 @@
+"""Dead letters for operators: which stand, and trying them again."""
+
+from collections import defaultdict
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+
+from fleet.family import Family, families
+from schemas.errors import OperatorError
+from schemas.reasons import Reason
+from schemas.record import DeadLetter
+from schemas.task import ShardTask
+from schemas.video import VideoRef
+from storage import ObjectDenied, ObjectMissing, open_store, split_uri
+from storage.job import Job
+from workers.descendants import free_name
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """Which letters an operator means; empty fields mean any."""
+
+    reasons: tuple[Reason, ...] = ()
+    video: str = ""
+    """A glob on the video's URI."""
+    limit: int = 0
+
+    def takes(self, letter: DeadLetter) -> bool:
+        """Whether a letter is meant."""
+        by_reason = not self.reasons or letter.reason in self.reasons
+        return by_reason and (not self.video or letter.video.uri == self.video or fnmatchcase(letter.video.uri, self.video))
+
+
+def live_letters(job: Job, choice: Choice) -> Iterator[tuple[str, DeadLetter]]:
+    """Stream the letters that stand and are meant, with their keys."""
+    found = 0
+    for family in families(job):
+        for key, letter in family.live_letters().items():
+            if choice.takes(letter) and (not choice.limit or found < choice.limit):
+                found += 1
+                yield key, letter
+
+
+def find_letter(job: Job, name: str) -> tuple[str, DeadLetter]:
+    """Find a letter by its key, or by any unambiguous part of its key or of its video's URI.
+
+    Raises:
+        OperatorError: there is none, or more than one.
+    """
+    matches = [(key, letter) for key, letter in job.letters() if name in key or name in letter.video.uri]
+    exact = [(key, letter) for key, letter in matches if name in {key, key.rpartition("/")[2].removesuffix(".json")}]
+    matches = exact or matches
+    if len(matches) == 1:
+        return matches[0]
+    if not matches:
+        raise OperatorError(f"No dead letter of {job.url} matches {name!r}; `framefleet dead list {job.url}` shows them.")
+    raise OperatorError(f"{len(matches)} dead letters match {name!r}: name one of {', '.join(key for key, _ in matches[:5])}.")
+
+
+def redrives(job: Job, choice: Choice) -> list[ShardTask]:
+    """Make the shards that try the chosen letters again; nothing is written or sent yet."""
+    tasks: list[ShardTask] = []
+    left = choice.limit
+    for family in families(job):
+        chosen = {key: letter for key, letter in family.live_letters().items() if choice.takes(letter)}
+        fresh = family_redrives(family, chosen)
+        tasks += fresh[:left] if choice.limit else fresh
+        left -= len(fresh)
+        if choice.limit and left <= 0:
+            break
+    return tasks
+
+
+def family_redrives(family: Family, letters: dict[str, DeadLetter]) -> list[ShardTask]:
+    """One shard per dead video, or per video with dead frames, named under the shard that failed."""
+    groups: defaultdict[tuple[str, int], list[tuple[str, DeadLetter]]] = defaultdict(list)
+    for key, letter in letters.items():
+        groups[letter.shard_id, letter.place].append((key, letter))
+    return [redrive_of(group, taken=family.committed) for group in groups.values()]
+
+
+def redrive_of(group: Iterable[tuple[str, DeadLetter]], *, taken: set[str]) -> ShardTask:
+    """The shard that tries one video, or its dead frames, again."""
+    keys, letters = zip(*group, strict=True)
+    first: DeadLetter = letters[0]
+    indexes = tuple(sorted(letter.frame_index for letter in letters if letter.frame_index is not None))
+    video = as_it_is_now(first.video)
+    whole = len(indexes) < len(letters) or video.etag != first.video.etag
+    return ShardTask(
+        job=first.job,
+        shard_id=free_name(first.shard_id, first.place, taken=taken.__contains__),
+        recipe_id=first.recipe_id,
+        videos=(video,),
+        only_frames=None if whole else indexes,
+        earlier_letters=(*first.earlier, *sorted(keys)),
+    )
+
+
+def as_it_is_now(video: VideoRef) -> VideoRef:
+    """Pin a video to the bytes that lie there now; it stays as it was if it cannot be looked at."""
+    url, key = split_uri(video.uri)
+    try:
+        meta = open_store(url).head(key)
+    except (ObjectMissing, ObjectDenied):
+        return video
+    return VideoRef(uri=video.uri, etag=meta.etag, size_bytes=meta.size_bytes)

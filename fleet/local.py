@@ -1,0 +1,203 @@
+"""The whole fleet on one machine: a private Redis, real workers, the real producer; over when storage says so."""
+
+import os
+import shutil
+import signal
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import FrameType
+
+from broker.app import make_app
+from broker.embedded import embedded_redis
+from broker.progress import Progress, Tally, faults
+from broker.queues import ShardQueue
+from fleet.audit import AuditReport, audit, plan_of, read_all
+from fleet.crew import Crew
+from fleet.view import Snapshot, View
+from producer.enqueue import feed
+from schemas.errors import OperatorError
+from schemas.task import ShardTask
+from storage.job import Job
+
+LOOK_SECONDS = 0.2
+IDLE_LOOKS = 3
+"""How many looks in a row must find the queue empty before storage is asked whether all is done."""
+ATTEMPTS = 8
+"""How often a shard may come back before the run is given up."""
+
+
+class Interrupted(Exception):  # noqa: N818 - it is what the operator did, not what went wrong
+    """The operator stopped the run; running again goes on from here."""
+
+
+@dataclass(slots=True)
+class Stop:
+    """Ctrl-C, counted: the first drains, the second stops."""
+
+    asked: int = 0
+
+    def __call__(self) -> bool:
+        """Whether to stop taking up work."""
+        return self.asked > 0
+
+
+@contextmanager
+def listening(stop: Stop) -> Iterator[None]:
+    """Count SIGINT and SIGTERM while the block runs."""
+
+    def ask(_signal: int, _frame: FrameType | None) -> None:
+        stop.asked += 1
+
+    before = {number: signal.signal(number, ask) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+@dataclass(slots=True)
+class Feeder:
+    """The producer, in a thread of its own."""
+
+    work: Callable[[], int]
+    error: BaseException | None = None
+    done: threading.Event = field(default_factory=threading.Event)
+
+    def start(self) -> None:
+        """Begin to plan and enqueue."""
+        threading.Thread(target=self._run, name="producer", daemon=True).start()
+
+    def finished(self) -> bool:
+        """Whether everything was enqueued; raises what the producer raised."""
+        if self.error is not None:
+            raise self.error
+        return self.done.is_set()
+
+    def _run(self) -> None:
+        try:
+            self.work()
+        except BaseException as error:  # noqa: BLE001 - handed to the main thread
+            self.error = error
+        self.done.set()
+
+
+@dataclass(slots=True)
+class Ledger:
+    """Videos planned and finished before, as the producer comes by them."""
+
+    videos: int = 0
+    before: int = 0
+    _committed: frozenset[str] = frozenset()
+
+    def watch(self, tasks: Iterable[ShardTask], job: Job) -> Iterator[ShardTask]:
+        """Count the shards that pass."""
+        committed = frozenset(shard for shard, _ in job.committed())
+        for task in tasks:
+            self.videos += len(task.videos)
+            self.before += len(task.videos) if task.shard_id in committed else 0
+            yield task
+
+
+def run_here(job: Job, tasks: Iterable[ShardTask], *, workers: int, env: Mapping[str, str], view: View) -> AuditReport:
+    """Work all shards of a job to their end on this machine, and prove it.
+
+    Raises:
+        OperatorError: the source cannot be read, or the workers cannot go on.
+        Interrupted: the operator stopped it; nothing is lost.
+    """
+    stop = Stop()
+    logs = Path(tempfile.mkdtemp(prefix="framefleet-logs-"))
+    with listening(stop), embedded_redis() as broker_url:
+        crew = Crew(workers, {**os.environ, **env, "FRAMEFLEET_BROKER_URL": broker_url}, logs)
+        crew.start()
+        run = Run(job, crew, broker_url, stop, view)
+        try:
+            report = run.to_the_end(tasks)
+        except OperatorError as error:
+            raise run.explained(error) from error
+        finally:
+            crew.stop(grace_seconds=0.0 if stop.asked > 1 else 10.0)
+    shutil.rmtree(logs, ignore_errors=True)
+    return report
+
+
+class Run:
+    """One run on one machine."""
+
+    def __init__(self, job: Job, crew: Crew, broker_url: str, stop: Stop, view: View) -> None:
+        """Run a job with a crew that is already started."""
+        app = make_app(broker_url)
+        self._app, self._job, self._crew, self._stop, self._view = app, job, crew, stop, view
+        self._queue, self._progress, self._ledger = ShardQueue(app), Progress(app, job.url), Ledger()
+        self._planned = False
+
+    def to_the_end(self, tasks: Iterable[ShardTask]) -> AuditReport:
+        """Feed and watch until storage says complete."""
+        feeder = Feeder(lambda: self._feed(self._ledger.watch(tasks, self._job)))
+        feeder.start()
+        self._watch_until(lambda: feeder.finished() and not self._queue.in_flight())
+        self._planned = True
+        while self._reconcile():
+            self._watch_until(lambda: not self._queue.in_flight())
+        self._view.note("auditing")
+        self._look()
+        return audit(self._job)
+
+    def explained(self, error: OperatorError) -> OperatorError:
+        """Add to an error what the workers said before they left, and where their logs lie."""
+        said = faults(self._app)
+        cause = f" {said[0]}" if said else ""
+        return OperatorError(
+            f"{error}{cause} The workers' logs are in {self._crew.logs}; running the same command again goes on from here."
+        )
+
+    def _feed(self, tasks: Iterable[ShardTask]) -> int:
+        return feed(tasks, job=self._job, queue=self._queue, stopped=self._stop)
+
+    def _reconcile(self) -> int:
+        """Enqueue what storage lacks: planned shards without an object, and committed ones with gaps."""
+        self._view.note("checking storage")
+        planned = plan_of(self._job)
+        sent = self._feed([*planned.values(), *self._job.redrives()])
+        if sent:
+            return sent
+        gaps = read_all(self._job, planned).incomplete
+        for task in gaps:
+            self._queue.send(task)
+        return len(gaps)
+
+    def _watch_until(self, over: Callable[[], bool]) -> None:
+        idle = 0
+        while idle < IDLE_LOOKS:
+            if self._stop.asked:
+                self._drain()
+            self._look()
+            idle = idle + 1 if over() else 0
+            time.sleep(LOOK_SECONDS)
+
+    def _look(self) -> None:
+        tally = self._progress.tally()
+        self._crew.tend(frames=tally.frames + tally.dead)
+        worst = max(self._progress.attempts().items(), key=lambda item: item[1], default=("", 0))
+        if worst[1] > ATTEMPTS:
+            raise OperatorError(f"Shard {worst[0]} came back {worst[1]} times.")
+        self._show(tally)
+
+    def _show(self, tally: Tally) -> None:
+        done = min(self._ledger.videos, self._ledger.before + tally.videos)
+        self._view.show(Snapshot(done, self._ledger.videos, self._planned, tally.frames, tally.dead, self._ledger.before))
+
+    def _drain(self) -> None:
+        """Let the workers finish what they have begun, unless the operator asks again."""
+        self._view.note("draining; Ctrl-C again stops at once")
+        self._crew.drain()
+        while not self._crew.gone() and self._stop.asked == 1:
+            self._show(self._progress.tally())
+            time.sleep(LOOK_SECONDS)
+        raise Interrupted

@@ -1,0 +1,165 @@
+"""Options that several commands share, and what they turn into."""
+
+import getpass
+import inspect
+import os
+import socket
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import wraps
+from importlib.metadata import version
+from typing import Annotated, Any
+
+import typer
+
+from schemas.job import Compression, JobSpec, Selection
+from schemas.recipe import Recipe, load_recipe
+from storage.job import Job, open_job
+from workers.settings import EngineName
+
+ENGINE_RECIPES: dict[EngineName, str] = {"opencv": "opencv", "openai": "vidcap-12b", "scripted": "vidcap-12b"}
+"""The recipe that goes with an engine unless another is asked for."""
+
+JobUrl = Annotated[str, typer.Argument(metavar="JOB", help="The job's output prefix.")]
+Broker = Annotated[str, typer.Option("--broker", help="Broker URL: redis://, rediss:// or sentinel://.", envvar="FRAMEFLEET_BROKER_URL")]
+Engine = Annotated[EngineName, typer.Option(help="What captions the frames.", envvar="FRAMEFLEET_ENGINE")]
+OpenAiUrl = Annotated[
+    str | None, typer.Option("--openai-url", help="Base URL of an OpenAI-compatible endpoint.", envvar="FRAMEFLEET_OPENAI_BASE_URL")
+]
+OpenAiModel = Annotated[
+    str | None, typer.Option("--openai-model", help="The endpoint's name of the model.", envvar="FRAMEFLEET_OPENAI_MODEL")
+]
+Workers = Annotated[int, typer.Option(help="Worker processes on this machine.", min=1)]
+Endpoint = Annotated[str | None, typer.Option("--endpoint-url", help="S3 endpoint of a store other than AWS.", envvar="AWS_ENDPOINT_URL")]
+Profile = Annotated[str | None, typer.Option("--profile", help="AWS profile with credentials and region.", envvar="AWS_PROFILE")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+SourceName = Annotated[
+    str, typer.Argument(help="A folder, an s3:// prefix, one video, or a manifest (.txt, .jsonl, .parquet, - for stdin).")
+]
+Out = Annotated[str, typer.Option("--out", help="Output prefix: a folder or s3://bucket/prefix. It names the job.")]
+RecipeName = Annotated[str | None, typer.Option("--recipe", help="A house recipe or a TOML file; the engine's own if left out.")]
+Every = Annotated[float | None, typer.Option(help="Keyframes at least this many seconds apart; 0 takes all. [recipe: 2]", min=0)]
+MaxFrames = Annotated[int | None, typer.Option(help="At most so many keyframes per video; 0 takes all. [recipe: 64]", min=0)]
+Include = Annotated[list[str] | None, typer.Option(help="Take only paths that match this glob; may be repeated.")]
+Exclude = Annotated[list[str] | None, typer.Option(help="Leave out paths that match this glob; may be repeated.")]
+AllFiles = Annotated[bool, typer.Option("--all-files", help="Take every file, not only those with a video suffix.")]
+MinSize = Annotated[int, typer.Option(help="Leave out smaller objects, in bytes.", min=0)]
+MaxSize = Annotated[int, typer.Option(help="Leave out larger objects, in bytes; 0 is no limit.", min=0)]
+Limit = Annotated[int, typer.Option(help="Stop after so many videos; 0 is no limit.", min=0)]
+PerShard = Annotated[int, typer.Option(help="Videos per output object; 0 grows from 1 to 64 with the job.", min=0)]
+Compress = Annotated[Compression, typer.Option(help="Compress the output lines.")]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Asked:
+    """What `caption` and `launch` both ask of a job; each field is an option."""
+
+    source: SourceName
+    dest: Out
+    engine: Engine = "opencv"
+    recipe: RecipeName = None
+    every: Every = None
+    max_frames: MaxFrames = None
+    include: Include = None
+    exclude: Exclude = None
+    all_files: AllFiles = False
+    min_size: MinSize = 0
+    max_size: MaxSize = 0
+    limit: Limit = 0
+    videos_per_shard: PerShard = 0
+    compression: Compress = "none"
+    endpoint_url: Endpoint = None
+    profile: Profile = None
+
+    def job(self) -> tuple[Job, JobSpec]:
+        """Open the job and record what is asked of it.
+
+        Raises:
+            OperatorError: the recipe is not valid, or the output belongs to other work.
+        """
+        use_storage(self.endpoint_url, self.profile)
+        job = open_job(absolute(self.dest))
+        return job, job.create_spec(self._spec())
+
+    def _spec(self) -> JobSpec:
+        recipe = recipe_of(self.recipe, self.engine, every=self.every, max_frames=self.max_frames)
+        return JobSpec(
+            source=absolute(self.source),
+            selection=self._selection(),
+            videos_per_shard=self.videos_per_shard,
+            compression=self.compression,
+            recipe=recipe,
+            recipe_id=recipe.recipe_id,
+            created_at=datetime.now(UTC),
+            created_by=getpass.getuser(),
+            framefleet=version("framefleet"),
+        )
+
+    def _selection(self) -> Selection:
+        return Selection(
+            include=tuple(self.include or ()),
+            exclude=tuple(self.exclude or ()),
+            all_files=self.all_files,
+            min_size_bytes=self.min_size,
+            max_size_bytes=self.max_size,
+            limit=self.limit,
+        )
+
+
+def asks(command: Callable[..., None]) -> Callable[..., None]:
+    """Give a command all the options of `Asked`, which it takes as its first argument, before its own."""
+    own = list(inspect.signature(command, eval_str=True).parameters.values())[1:]
+    shared = list(inspect.signature(Asked, eval_str=True).parameters.values())
+    names = {parameter.name for parameter in shared}
+
+    @wraps(command)
+    def with_asked(**given: Any) -> None:
+        asked = Asked(**{name: value for name, value in given.items() if name in names})
+        command(asked, **{name: value for name, value in given.items() if name not in names})
+
+    parameters = [parameter.replace(kind=inspect.Parameter.KEYWORD_ONLY) for parameter in (*shared, *own)]
+    with_asked.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+    with_asked.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
+    return with_asked
+
+
+def use_storage(endpoint_url: str | None, profile: str | None) -> None:
+    """Hand the storage options to this process and its children, where boto3 looks for them."""
+    for name, value in {"AWS_ENDPOINT_URL": endpoint_url, "AWS_PROFILE": profile}.items():
+        if value:
+            os.environ[name] = value
+
+
+def engine_env(engine: EngineName, *, openai_url: str | None, openai_model: str | None) -> dict[str, str]:
+    """What a worker's environment says of its engine."""
+    asked = {"FRAMEFLEET_ENGINE": engine, "FRAMEFLEET_OPENAI_BASE_URL": openai_url, "FRAMEFLEET_OPENAI_MODEL": openai_model}
+    return {name: value for name, value in asked.items() if value}
+
+
+def recipe_of(name: str | None, engine: EngineName, *, every: float | None, max_frames: int | None) -> Recipe:
+    """Load the recipe and lay the command's keyframe policy over it."""
+    recipe = load_recipe(name or ENGINE_RECIPES[engine])
+    asked = {"min_gap_seconds": every, "max_per_video": max_frames}
+    policy = recipe.keyframes.model_copy(update={key: value for key, value in asked.items() if value is not None})
+    return recipe.model_copy(update={"keyframes": policy})
+
+
+def absolute(place: str) -> str:
+    """A source or output as it will still be understood from another folder."""
+    return place if place == "-" or "://" in place else os.path.abspath(place)  # noqa: PTH100 - a URI's folder, not a Path
+
+
+def use_worker(env: dict[str, str], broker: str | None) -> None:
+    """Put what was asked of a worker where its settings are read."""
+    os.environ.update(env | ({"FRAMEFLEET_BROKER_URL": broker} if broker else {}))
+
+
+def engine_for(recipe: Recipe) -> EngineName:
+    """The engine that a recipe was made for."""
+    return "opencv" if recipe.model.name == load_recipe("opencv").model.name else "openai"
+
+
+def worker_name() -> str:
+    """A name that no other worker has, on this host or another."""
+    return f"{socket.gethostname()}-{os.getpid()}"

@@ -1,0 +1,83 @@
+"""Findings in words and tables: for people on a terminal, plain lines in a pipe."""
+
+from collections.abc import Iterable, Mapping
+
+from rich.console import Console
+from rich.table import Table
+
+from fleet.audit import AuditReport
+from fleet.status import JobStatus
+from schemas.record import DeadLetter
+
+
+def print_audit(console: Console, report: AuditReport) -> None:
+    """Say what an audit found, and whether it proves the job complete and clean."""
+    verdict = {
+        (True, True): "complete and clean",
+        (True, False): "complete, but not clean",
+        (False, True): "not complete yet",
+        (False, False): "neither complete nor clean",
+    }[report.complete, report.clean]
+    say(console, f"{report.job} is {verdict}.")
+    say(console, f"  {report.videos} videos in {report.shards} shards: {report.captioned_videos} captioned, {report.dead_videos} dead")
+    say(console, f"  {report.frames} frames captioned, {report.dead_frames} dead; {report.superseded_letters} dead letters superseded")
+    if report.dead_by_reason:
+        say(console, f"  dead letters: {counts(report.dead_by_reason)}; see: framefleet dead list {report.job}")
+    if not report.plan_complete:
+        say(console, "  the plan is not complete: the source has not been read to its end")
+    for finding in report.findings:
+        say(console, f"  {finding}")
+
+
+def print_status(console: Console, status: JobStatus) -> None:
+    """Say how far a job is."""
+    say(console, f"{status.job}: {status.source} with recipe {status.recipe} ({status.recipe_id})")
+    plan = "complete" if status.plan_complete else "still growing"
+    say(console, f"  plan: {plan}, {status.videos} videos in {status.shards} shards")
+    if status.skipped:
+        say(console, f"  left out of the plan: {counts(status.skipped)}")
+    share = 100 * status.committed_videos / status.videos if status.videos else 0
+    say(console, f"  committed: {status.committed_videos} videos ({share:.0f} %) in {status.committed_shards} shards")
+    say(console, f"  dead letters: {counts(status.dead_by_reason) or 'none'}")
+    if status.broker:
+        say(
+            console, f"  broker: {status.broker.waiting} shards wait, {status.broker.in_work} in work, {status.broker.frames} frames so far"
+        )
+        for fault in status.broker.faults[:3]:
+            say(console, f"  a worker left: {fault}")
+
+
+def print_letters(console: Console, letters: Iterable[tuple[str, DeadLetter]]) -> None:
+    """List dead letters: a table on a terminal, tab-separated lines in a pipe."""
+    rows = ((letter.reason.value, letter.stage.value, frame_in(letter), letter.video.uri, key) for key, letter in letters)
+    heads = ("reason", "stage", "frame", "video", "letter")
+    if not console.is_terminal:
+        for row in rows:
+            say(console, "\t".join(row))
+        return
+    table = Table(*heads, box=None, header_style="bold")
+    for row in rows:
+        table.add_row(*row)
+    console.print(table)
+
+
+def print_letter(console: Console, key: str, letter: DeadLetter) -> None:
+    """Show one dead letter, field by field."""
+    for name, value in letter.model_dump(mode="json", exclude_defaults=True).items():
+        say(console, f"{name}: {value}")
+    say(console, f"letter: {key}")
+
+
+def frame_in(letter: DeadLetter) -> str:
+    """Say which frame is dead, or that all of the video is."""
+    return "all" if letter.frame_index is None else f"{letter.frame_index} of {letter.frames_chosen}"
+
+
+def counts(by_name: Mapping[str, int]) -> str:
+    """Put counts into words: `3 truncated, 1 encrypted`."""
+    return ", ".join(f"{number} {name}" for name, number in by_name.items())
+
+
+def say(console: Console, words: str) -> None:
+    """Print words as they are."""
+    console.print(words, soft_wrap=True, highlight=False, markup=False)

@@ -1,0 +1,81 @@
+"""How far a job is, from storage and, if there is one, from its broker."""
+
+from collections import Counter
+
+from celery import Celery
+
+from broker.progress import Progress, faults
+from broker.queues import ShardQueue
+from fleet.deadletters import Choice, live_letters
+from schemas.model import Model
+from schemas.task import root_of
+from storage.job import Job
+
+
+class BrokerStatus(Model):
+    """What the broker says of a job; a hint."""
+
+    waiting: int
+    """Shards in the queue, of all jobs."""
+    in_work: int
+    frames: int
+    """Frames captioned since the broker started."""
+    faults: tuple[str, ...]
+    """Why workers left, the latest first."""
+
+
+class JobStatus(Model):
+    """How far a job is."""
+
+    job: str
+    source: str
+    recipe: str
+    recipe_id: str
+    plan_complete: bool
+    skipped: dict[str, int]
+    """Objects of the source that are no part of the job, by cause."""
+    shards: int
+    videos: int
+    committed_shards: int
+    committed_videos: int
+    """Videos of committed shards, captioned or dead."""
+    dead_by_reason: dict[str, int]
+    broker: BrokerStatus | None = None
+
+
+def status_of(job: Job, app: Celery | None) -> JobStatus:
+    """Sum up a job without reading its lines."""
+    spec = job.spec()
+    committed = {root_of(shard) for shard, _ in job.committed()}
+    shards = videos = done = 0
+    skipped: dict[str, int] = {}
+    for part in job.plan_parts():
+        shards, videos, skipped = shards + part.header.shards, videos + part.header.videos, part.header.skipped
+        done += sum(len(task.videos) for task in part.shards if task.shard_id in committed)
+    complete = job.plan_complete()
+    return JobStatus(
+        job=job.url,
+        source=spec.source,
+        recipe=spec.recipe.name,
+        recipe_id=spec.recipe_id,
+        plan_complete=complete is not None,
+        skipped=complete.skipped if complete else skipped,
+        shards=shards,
+        videos=videos,
+        committed_shards=len(committed),
+        committed_videos=done,
+        dead_by_reason=dict(Counter(letter.reason.value for _, letter in live_letters(job, Choice())).most_common()),
+        broker=None if app is None else broker_status(job, app),
+    )
+
+
+def broker_status(job: Job, app: Celery) -> BrokerStatus:
+    """Ask the broker."""
+    queue = ShardQueue(app)
+    waiting = queue.depth()
+    return BrokerStatus(
+        waiting=waiting,
+        in_work=max(0, len(queue.in_flight()) - waiting),
+        frames=Progress(app, job.url).tally().frames,
+        faults=tuple(faults(app)),
+    )

@@ -1,0 +1,132 @@
+"""Videos named by a file: one URI a line, JSONL with `uri` (and `etag` with `size_bytes`), or Parquet with those columns."""
+
+import hashlib
+import json
+import sys
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from io import BytesIO
+from typing import Annotated
+
+from arro3.io import read_parquet
+from pydantic import Field, ValidationError
+
+from producer.sources import Sighting
+from producer.sources.selection import unwanted
+from schemas.errors import OperatorError
+from schemas.job import Selection
+from schemas.model import Model
+from schemas.video import UNKNOWN_ETAG, VideoRef
+from storage import ObjectDenied, ObjectMissing, StoreError, open_store, split_uri
+
+LOOKS_AT_ONCE = 32
+
+
+class Entry(Model):
+    """A row of a manifest. With both etag and size it costs no look at the object."""
+
+    uri: Annotated[str, Field(min_length=1)]
+    etag: str | None = None
+    size_bytes: int | None = None
+
+
+class Manifest:
+    """A list of videos. Its cursor is the number of rows read."""
+
+    def __init__(self, source: str, selection: Selection) -> None:
+        """Read this manifest; `-` is standard input."""
+        self._source = source
+        self._selection = selection
+        self.skipped: Counter[str] = Counter()
+
+    def sightings(self, *, after: str = "") -> Iterator[Sighting]:
+        """Show the videos behind a row. Repeated URIs are shown once, so the rows before are read again but not looked at."""
+        with ThreadPoolExecutor(LOOKS_AT_ONCE, thread_name_prefix="head") as pool:
+            for number, video in _ahead(pool, self._wanted(after=int(after or 0))):
+                cause = unwanted(video.uri, video.size_bytes, self._selection)
+                if cause and video.etag != UNKNOWN_ETAG:
+                    self.skipped[cause] += 1
+                    continue
+                yield Sighting(str(number), video.uri, video)
+
+    def _wanted(self, *, after: int) -> Iterator[tuple[int, Entry]]:
+        """The rows behind a row that are not left out, numbered from 1."""
+        seen: set[bytes] = set()
+        for number, entry in enumerate(self._entries(), start=1):
+            name = hashlib.blake2b(entry.uri.encode(), digest_size=8).digest()
+            cause = "repeated" if name in seen else unwanted(entry.uri, entry.size_bytes, self._selection)
+            seen.add(name)
+            if number > after and cause:
+                self.skipped[cause] += 1
+            elif number > after:
+                yield number, entry
+
+    def _entries(self) -> Iterator[Entry]:
+        try:
+            yield from (_absolute(entry) for entry in _read(self._source))
+        except ObjectMissing as error:
+            raise OperatorError(f"There is no manifest {self._source}.") from error
+        except StoreError as error:
+            raise OperatorError(f"The manifest {self._source} cannot be read: {error}") from error
+        except (ValidationError, ValueError) as error:
+            raise OperatorError(f"The manifest {self._source} is not valid: {error}") from error
+
+
+def _absolute(entry: Entry) -> Entry:
+    url, key = split_uri(entry.uri)
+    return entry.model_copy(update={"uri": f"{url}/{key}"})
+
+
+def _read(source: str) -> Iterator[Entry]:
+    if source == "-":
+        yield from _lines(sys.stdin.buffer)
+        return
+    url, key = split_uri(source)
+    body = open_store(url).get(key)
+    if source.lower().endswith(".parquet"):
+        yield from _parquet(body)
+    else:
+        yield from _lines(body.splitlines())
+
+
+def _lines(lines: Iterable[bytes]) -> Iterator[Entry]:
+    for line in lines:
+        text = line.decode().strip()
+        if text.startswith("{"):
+            row = json.loads(text)
+            yield Entry(uri=row.get("uri", ""), etag=row.get("etag"), size_bytes=row.get("size_bytes"))
+        elif text and not text.startswith("#"):
+            yield Entry(uri=text)
+
+
+def _parquet(body: bytes) -> Iterator[Entry]:
+    for batch in read_parquet(BytesIO(body)):
+        names = [name for name in ("uri", "etag", "size_bytes") if name in batch.schema.names]
+        if "uri" not in names:
+            raise ValueError("it has no column named uri")
+        columns = [batch.column(name).to_pylist() for name in names]
+        yield from (Entry.model_validate(dict(zip(names, row, strict=True))) for row in zip(*columns, strict=True))
+
+
+def _ahead(pool: ThreadPoolExecutor, entries: Iterator[tuple[int, Entry]]) -> Iterator[tuple[int, VideoRef]]:
+    """Look at objects ahead of the consumer, a bounded number at once, in the manifest's order."""
+    waiting: list[tuple[int, Future[VideoRef]]] = []
+    for number, entry in entries:
+        waiting.append((number, pool.submit(_look, entry)))
+        if len(waiting) >= LOOKS_AT_ONCE:
+            yield waiting[0][0], waiting.pop(0)[1].result()
+    for number, future in waiting:
+        yield number, future.result()
+
+
+def _look(entry: Entry) -> VideoRef:
+    """Pin an entry to what lies there now. What is missing or denied is planned all the same, and dies with a reason."""
+    if entry.etag and entry.size_bytes is not None:
+        return VideoRef(uri=entry.uri, etag=entry.etag, size_bytes=entry.size_bytes)
+    url, key = split_uri(entry.uri)
+    try:
+        meta = open_store(url).head(key)
+    except (ObjectMissing, ObjectDenied):
+        return VideoRef(uri=entry.uri, etag=UNKNOWN_ETAG, size_bytes=0)
+    return VideoRef(uri=entry.uri, etag=meta.etag, size_bytes=meta.size_bytes)
