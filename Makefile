@@ -16,7 +16,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet --no-com
 	touch $@
 
 demo: .venv/base
-	$(BIN)/python -m fleet.demo $(VIDEOS)
+	$(BIN)/framefleet demo $(VIDEOS)
 
 test: .venv/dev
 	$(BIN)/ruff check .

@@ -3,6 +3,7 @@
 import json
 import sys
 from collections.abc import Iterable
+from pathlib import Path
 from typing import Annotated, Literal
 
 import typer
@@ -13,6 +14,7 @@ from broker.queues import ShardQueue
 from fleet import options as o
 from fleet.audit import audit
 from fleet.deadletters import Choice, find_letter, live_letters, redrives
+from fleet.demo import clips_in, free_folder, show
 from fleet.doctor import examine
 from fleet.local import Interrupted, run_here
 from fleet.report import print_audit, print_letter, print_letters, print_status
@@ -57,6 +59,25 @@ def caption(asked: o.Asked, workers: o.Workers = 2, openai_url: o.OpenAiUrl = No
     job, spec = asked.job()
     env = o.engine_env(asked.engine, openai_url=openai_url, openai_model=openai_model)
     run(job, planned(job, spec), workers=workers, env=env)
+
+
+@app.command()
+def demo(
+    videos: Annotated[str | None, typer.Argument(help="Your videos; clips are made if left out.")] = None,
+    folder: Annotated[Path, typer.Option("--in", help="Folder for clips and captions.")] = Path("demo"),
+    workers: o.Workers = 2,
+) -> None:
+    """Try the whole fleet on this machine: clips, captions, audit, and a look at a record."""
+    source = videos or str(clips_in(folder / "clips"))
+    asked = o.Asked(source=source, dest=str(free_folder(folder)), engine="opencv")
+    job, spec = asked.job()
+    err.print(f"framefleet caption {source} --out {asked.dest}", highlight=False, soft_wrap=True)
+    try:
+        run(job, planned(job, spec), workers=workers, env=o.engine_env("opencv", openai_url=None, openai_model=None))
+    except typer.Exit as ended:
+        if ended.exit_code not in {0, EXIT_SOME_DEAD}:
+            raise
+    show(out, job)
 
 
 def planned(job: Job, spec: JobSpec) -> Iterable[ShardTask]:
@@ -104,17 +125,17 @@ def worker(
     o.use_storage(endpoint_url, profile)
     o.use_worker(o.engine_env(engine, openai_url=openai_url, openai_model=openai_model), broker)
     from workers.app import app as celery_app  # noqa: PLC0415 - reads the environment that was just set
-    from workers.app import settings
+    from workers.app import settings  # noqa: PLC0415
 
     celery_app.worker_main(
         [
+            "--quiet",
             "worker",
             "--pool=threads",
             f"--concurrency={settings.shards_at_once}",
             "--without-gossip",
             "--without-mingle",
             "--loglevel=WARNING",
-            "--quiet",
             f"--hostname={o.worker_name()}",
         ]
     )

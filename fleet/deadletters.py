@@ -11,7 +11,7 @@ from schemas.reasons import Reason
 from schemas.record import DeadLetter
 from schemas.task import ShardTask
 from schemas.video import VideoRef
-from storage import ObjectDenied, ObjectMissing, open_store, split_uri
+from storage import ObjectDenied, ObjectMissing, shared_store, split_uri
 from storage.job import Job
 from workers.descendants import free_name
 
@@ -100,7 +100,7 @@ def as_it_is_now(video: VideoRef) -> VideoRef:
     """Pin a video to the bytes that lie there now; it stays as it was if it cannot be looked at."""
     url, key = split_uri(video.uri)
     try:
-        meta = open_store(url).head(key)
+        meta = shared_store(url).head(key)
     except (ObjectMissing, ObjectDenied):
         return video
     return VideoRef(uri=video.uri, etag=meta.etag, size_bytes=meta.size_bytes)

@@ -111,6 +111,8 @@ def run_here(job: Job, tasks: Iterable[ShardTask], *, workers: int, env: Mapping
         OperatorError: the source cannot be read, or the workers cannot go on.
         Interrupted: the operator stopped it; nothing is lost.
     """
+    if job.plan_complete() is not None and not open_work(job):
+        return audit(job)
     stop = Stop()
     logs = Path(tempfile.mkdtemp(prefix="framefleet-logs-"))
     with listening(stop), embedded_redis() as broker_url:
@@ -127,6 +129,13 @@ def run_here(job: Job, tasks: Iterable[ShardTask], *, workers: int, env: Mapping
     return report
 
 
+def open_work(job: Job) -> list[ShardTask]:
+    """What storage lacks: planned shards and redrives without an object, or else committed shards with gaps."""
+    planned, committed = plan_of(job), {shard for shard, _ in job.committed()}
+    lacking = [task for task in (*planned.values(), *job.redrives()) if task.shard_id not in committed]
+    return lacking or read_all(job, planned).incomplete
+
+
 class Run:
     """One run on one machine."""
 
@@ -135,14 +144,14 @@ class Run:
         app = make_app(broker_url)
         self._app, self._job, self._crew, self._stop, self._view = app, job, crew, stop, view
         self._queue, self._progress, self._ledger = ShardQueue(app), Progress(app, job.url), Ledger()
-        self._planned = False
+        self._planned: Callable[[], bool] = lambda: False
 
     def to_the_end(self, tasks: Iterable[ShardTask]) -> AuditReport:
         """Feed and watch until storage says complete."""
         feeder = Feeder(lambda: self._feed(self._ledger.watch(tasks, self._job)))
         feeder.start()
+        self._planned = feeder.done.is_set
         self._watch_until(lambda: feeder.finished() and not self._queue.in_flight())
-        self._planned = True
         while self._reconcile():
             self._watch_until(lambda: not self._queue.in_flight())
         self._view.note("auditing")
@@ -163,14 +172,10 @@ class Run:
     def _reconcile(self) -> int:
         """Enqueue what storage lacks: planned shards without an object, and committed ones with gaps."""
         self._view.note("checking storage")
-        planned = plan_of(self._job)
-        sent = self._feed([*planned.values(), *self._job.redrives()])
-        if sent:
-            return sent
-        gaps = read_all(self._job, planned).incomplete
-        for task in gaps:
+        tasks = open_work(self._job)
+        for task in tasks:
             self._queue.send(task)
-        return len(gaps)
+        return len(tasks)
 
     def _watch_until(self, over: Callable[[], bool]) -> None:
         idle = 0
@@ -191,7 +196,7 @@ class Run:
 
     def _show(self, tally: Tally) -> None:
         done = min(self._ledger.videos, self._ledger.before + tally.videos)
-        self._view.show(Snapshot(done, self._ledger.videos, self._planned, tally.frames, tally.dead, self._ledger.before))
+        self._view.show(Snapshot(done, self._ledger.videos, self._planned(), tally.frames, tally.dead, self._ledger.before))
 
     def _drain(self) -> None:
         """Let the workers finish what they have begun, unless the operator asks again."""

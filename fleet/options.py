@@ -13,6 +13,7 @@ from typing import Annotated, Any
 
 import typer
 
+from producer.sources import open_source
 from schemas.job import Compression, JobSpec, Selection
 from schemas.recipe import Recipe, load_recipe
 from storage.job import Job, open_job
@@ -79,8 +80,10 @@ class Asked:
             OperatorError: the recipe is not valid, or the output belongs to other work.
         """
         use_storage(self.endpoint_url, self.profile)
-        job = open_job(absolute(self.dest))
-        return job, job.create_spec(self._spec())
+        job, spec = open_job(absolute(self.dest)), self._spec()
+        if not job.exists():  # a mistyped source must not claim the output prefix
+            open_source(spec.source, spec.selection).check()
+        return job, job.create_spec(spec)
 
     def _spec(self) -> JobSpec:
         recipe = recipe_of(self.recipe, self.engine, every=self.every, max_frames=self.max_frames)

@@ -7,9 +7,13 @@ StoreError
  └ StoreUnavailable   the store did not answer, or not sensibly, after retries
 """
 
+import os.path
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Protocol
+
+from schemas.errors import OperatorError
 
 
 class StoreError(Exception):
@@ -54,10 +58,85 @@ class Store(Protocol):
         """Read a whole object."""
 
     def get_range(self, key: str, *, start: int, end: int, etag: str | None = None) -> bytes:
-        """Read bytes `start` to `end` (exclusive; clamped to the object's end), of this very etag if one is given."""
+        """Read bytes `start` to `end` (exclusive; clamped to the object's end), of this very etag if one is given.
+
+        Where nothing is left to read the answer is empty, but a missing or changed object is still refused.
+        """
 
     def list(self, prefix: str = "", *, start_after: str = "") -> Iterator[ObjectMeta]:
-        """Stream objects whose key begins with `prefix`, in the order of their keys' UTF-8 bytes, after `start_after`."""
+        """Stream objects whose key begins with `prefix`, in the order of their keys' UTF-8 bytes, after `start_after`.
+
+        The prefix is one of strings, as S3 has it: `captions/a` finds `captions/ab.jsonl`. A folder that is not there is empty.
+        """
 
     def create(self, key: str, body: bytes) -> bool:
-        """Write an object that must not exist yet, at once or not at all; False if somebody else's bytes are there already."""
+        """Write an object that must not exist yet, at once or not at all.
+
+        True if it was created, and also if these very bytes are there already, since that may be one's own retried write
+        whose answer was lost; False if other bytes are there, which stay as they are.
+        """
+
+
+def open_store(url: str) -> Store:
+    """Open the store at `s3://bucket/prefix`, `file:///folder`, a bare path or `memory://name`; keep it, opening is not cheap.
+
+    Raises:
+        OperatorError: the address is of no known kind, or its credentials cannot be found.
+    """
+    scheme, place = _scheme_and_place(url)
+    match scheme:  # imports wait until they are needed: boto3 and obstore are heavy, and a local run goes without them
+        case "s3":
+            from storage.s3 import S3Store
+
+            bucket, _, prefix = place.partition("/")
+            return S3Store(bucket, prefix=prefix.rstrip("/"))
+        case "file":
+            from storage.local import LocalStore
+
+            return LocalStore(place)
+        case "memory":
+            from storage.memory import MemoryStore
+
+            name, _, prefix = place.partition("/")
+            return MemoryStore(name, prefix=prefix.rstrip("/"))
+        case _:
+            raise _unknown(url)
+
+
+@lru_cache(maxsize=256)
+def shared_store(url: str) -> Store:
+    """Open a store once per process, for who meets the same few buckets again and again."""
+    return open_store(url)
+
+
+def split_uri(uri: str) -> tuple[str, str]:
+    """Split an object's URI into the URL of a store that has it and its key there. URIs are raw: nothing is percent-encoded.
+
+    Raises:
+        OperatorError: the URI is of no known kind.
+    """
+    scheme, place = _scheme_and_place(uri)
+    match scheme:
+        case "s3" | "memory":
+            root, _, key = place.partition("/")
+            return f"{scheme}://{root}", key
+        case "file":
+            folder, _, name = place.rpartition("/")
+            return f"file://{folder}", name
+        case _:
+            raise _unknown(uri)
+
+
+def _scheme_and_place(url: str) -> tuple[str, str]:
+    """What stands before and after `://`; a path becomes absolute and loses its `..`, but keeps its symbolic links."""
+    scheme, found, place = url.partition("://")
+    if found and scheme != "file":
+        return scheme, place
+    if found and place and not place.startswith("/"):
+        message = f"{url!r} has no absolute path: write file:///folder with three slashes, or the bare path."
+        raise OperatorError(message)
+    return "file", os.path.abspath((place or "/") if found else url)  # noqa: PTH100 - pathlib either keeps `..` or follows links
+
+
+def _unknown(url: str) -> OperatorError:
+    return OperatorError(f"{url!r} is of no known kind: write s3://bucket/prefix, file:///folder or a path.")

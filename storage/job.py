@@ -37,6 +37,14 @@ class Job:
         """The output prefix, which is the job's name."""
         return self.store.url
 
+    def exists(self) -> bool:
+        """Whether a job was ever begun here."""
+        try:
+            self.store.head(SPEC_KEY)
+        except ObjectMissing:
+            return False
+        return True
+
     def spec(self) -> JobSpec:
         """Read what was asked for.
 

@@ -1,8 +1,10 @@
 """The worker's entry point: `celery -A workers.app worker --pool=threads`, or `framefleet worker`."""
 
 import logging
+import warnings
 from typing import Any
 
+from celery.platforms import SecurityWarning
 from celery.signals import setup_logging, worker_init, worker_shutdown
 
 from broker.app import make_app
@@ -24,6 +26,8 @@ def log_plainly(**_: Any) -> None:
     logging.basicConfig(format="%(asctime)s %(levelname)s %(name)s: %(message)s", level=logging.INFO)
     for noisy in ("celery", "httpx", "kombu", "amqp"):
         logging.getLogger(noisy).setLevel(logging.WARNING)
+    logging.getLogger("celery.app.trace").setLevel(logging.ERROR)  # tells a second time, with traceback, of every shard put back
+    warnings.simplefilter("ignore", SecurityWarning)  # about root and pickle; messages are JSON only
 
 
 @worker_init.connect  # type: ignore[untyped-decorator]

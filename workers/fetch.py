@@ -6,7 +6,7 @@ from schemas.errors import FatalError, PermanentError
 from schemas.reasons import Reason, Stage
 from schemas.task import ShardTask
 from schemas.video import UNKNOWN_ETAG, VideoRef
-from storage import ObjectDenied, StoreError, open_store, split_uri
+from storage import ObjectDenied, StoreError, shared_store, split_uri
 from storage.job import Job
 from workers.media.ranges import StoreSource
 
@@ -22,11 +22,10 @@ def open_video(video: VideoRef) -> StoreSource:
         TransientError: storage does not answer.
     """
     url, key = split_uri(video.uri)
-    source = StoreSource(open_store(url), key, video)
     if video.etag == UNKNOWN_ETAG:
-        source.check()
-        raise PermanentError(Reason.OBJECT_CHANGED, Stage.FETCH, f"{video.uri} could not be looked at when it was planned, and now it can.")
-    return source
+        StoreSource(shared_store(url), key, video.model_copy(update={"size_bytes": 1})).read(start=0, end=1)
+        raise PermanentError(Reason.OBJECT_CHANGED, Stage.FETCH, "The object could not be looked at when it was planned, and now it can.")
+    return StoreSource(shared_store(url), key, video)
 
 
 def verdict(error: PermanentError, video: VideoRef, *, task: ShardTask, job: Job) -> PermanentError:
@@ -50,7 +49,7 @@ def verdict(error: PermanentError, video: VideoRef, *, task: ShardTask, job: Job
 def _can_be_read(video: VideoRef) -> bool:
     url, key = split_uri(video.uri)
     try:
-        open_store(url).get_range(key, start=0, end=1)
+        shared_store(url).get_range(key, start=0, end=1)
     except ObjectDenied:
         return False
     except StoreError:

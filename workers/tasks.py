@@ -5,6 +5,7 @@ import os
 import random
 import socket
 import time
+from contextlib import suppress
 from datetime import UTC, datetime
 from functools import lru_cache
 from typing import Any
@@ -17,7 +18,7 @@ from broker import TASK
 from broker.lease import Leases
 from broker.progress import Progress, Tally, report_fault
 from broker.queues import ShardQueue
-from schemas.errors import FatalError, TransientError
+from schemas.errors import FatalError, OperatorError, TransientError
 from schemas.job import JobSpec
 from schemas.record import Attempt
 from schemas.task import ShardTask
@@ -36,7 +37,7 @@ log = logging.getLogger(__name__)
 
 def delay_seconds(*, attempt: int, jitter: float) -> float:
     """How long to hold a shard back before its next attempt: doubling from 1 s to 30 s, `jitter` in [0, 1) spreading the upper half."""
-    ceiling = min(30.0, 2.0 ** min(attempt - 1, 5))
+    ceiling = min(30.0, 2.0 ** min(max(attempt - 1, 0), 5))
     return ceiling * (0.5 + 0.5 * jitter)
 
 
@@ -62,9 +63,10 @@ class CaptionShard(Task):  # type: ignore[misc]  # celery has no types
     def run(self, message: dict[str, Any]) -> None:
         """Work one shard; the message is acknowledged when this returns and goes back to the queue when it raises Reject."""
         task = ShardTask.model_validate(message)
-        with self._leases.hold(self.request.delivery_info["delivery_tag"]):
-            attempt = Progress(self.app, task.job).attempt(task.shard_id)
+        with self._leases.hold(self.request.properties["delivery_tag"]):
+            attempt = 0
             try:
+                attempt = Progress(self.app, task.job).attempt(task.shard_id)
                 self._work(task, attempt)
             except (FatalError, ObjectDenied) as error:
                 self._leave(error)
@@ -72,7 +74,7 @@ class CaptionShard(Task):  # type: ignore[misc]  # celery has no types
                 self._put_back(task, attempt, error)
             except Exception as error:
                 log.exception("shard %s of %s failed unexpectedly", task.shard_id, task.job)
-                report_fault(self.app, f"shard {task.shard_id} of {task.job}: {type(error).__name__}: {error}")
+                self._complain(f"Shard {task.shard_id} of {task.job}: {type(error).__name__}: {error}")
                 self._put_back(task, attempt, error)
 
     def _work(self, task: ShardTask, attempt: int) -> None:
@@ -90,10 +92,15 @@ class CaptionShard(Task):  # type: ignore[misc]  # celery has no types
         time.sleep(delay_seconds(attempt=attempt, jitter=random.random()))  # noqa: S311 - spreads load, guards nothing
         raise Reject(error, requeue=True) from error
 
+    def _complain(self, message: str) -> None:
+        """Tell the operator through the broker, if it can be reached."""
+        with suppress(OperatorError):
+            report_fault(self.app, message)
+
     def _leave(self, error: Exception) -> None:
         """Stop taking work and let the process end; whatever it touches would fail, guilty or not."""
         log.error("this worker leaves: %s", error)
-        report_fault(self.app, str(error))
+        self._complain(str(error))
         state.should_stop = EXIT_UNFIT
         raise Reject(error, requeue=True) from error
 

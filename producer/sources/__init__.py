@@ -33,6 +33,13 @@ class Source(Protocol):
     skipped: Counter[str]
     """What was left out, by cause."""
 
+    def check(self) -> None:
+        """Look whether there is anything to caption, as far as a look is free.
+
+        Raises:
+            OperatorError: there is not, or it cannot be read; the message says what to do.
+        """
+
     def sightings(self, *, after: str = "") -> Iterator[Sighting]:
         """Show the videos, from behind a cursor on.
 

@@ -21,6 +21,15 @@ class Listing:
         self._selection = selection
         self.skipped: Counter[str] = Counter()
 
+    def check(self) -> None:
+        """Look for the first video."""
+        if next(self.sightings(), None) is None:
+            left_out = ", ".join(f"{count} {cause}" for cause, count in self.skipped.items())
+            cause = (
+                f"everything in it is left out: {left_out} (see --all-files, --include and --exclude)" if left_out else "nothing is there"
+            )
+            raise OperatorError(f"{self._source} has no videos: {cause}.")
+
     def sightings(self, *, after: str = "") -> Iterator[Sighting]:
         """Show the videos behind a key."""
         try:

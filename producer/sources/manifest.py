@@ -18,7 +18,7 @@ from schemas.errors import OperatorError
 from schemas.job import Selection
 from schemas.model import Model
 from schemas.video import UNKNOWN_ETAG, VideoRef
-from storage import ObjectDenied, ObjectMissing, StoreError, open_store, split_uri
+from storage import ObjectDenied, ObjectMissing, StoreError, shared_store, split_uri
 
 LOOKS_AT_ONCE = 32
 
@@ -39,6 +39,11 @@ class Manifest:
         self._source = source
         self._selection = selection
         self.skipped: Counter[str] = Counter()
+
+    def check(self) -> None:
+        """Look for the first entry; standard input can be read only once, so it is not looked at."""
+        if self._source != "-" and next(self._entries(), None) is None:
+            raise OperatorError(f"The manifest {self._source} is empty.")
 
     def sightings(self, *, after: str = "") -> Iterator[Sighting]:
         """Show the videos behind a row. Repeated URIs are shown once, so the rows before are read again but not looked at."""
@@ -83,7 +88,7 @@ def _read(source: str) -> Iterator[Entry]:
         yield from _lines(sys.stdin.buffer)
         return
     url, key = split_uri(source)
-    body = open_store(url).get(key)
+    body = shared_store(url).get(key)
     if source.lower().endswith(".parquet"):
         yield from _parquet(body)
     else:
@@ -126,7 +131,7 @@ def _look(entry: Entry) -> VideoRef:
         return VideoRef(uri=entry.uri, etag=entry.etag, size_bytes=entry.size_bytes)
     url, key = split_uri(entry.uri)
     try:
-        meta = open_store(url).head(key)
+        meta = shared_store(url).head(key)
     except (ObjectMissing, ObjectDenied):
         return VideoRef(uri=entry.uri, etag=UNKNOWN_ETAG, size_bytes=0)
     return VideoRef(uri=entry.uri, etag=meta.etag, size_bytes=meta.size_bytes)

@@ -4,10 +4,11 @@ An engine never validates and never repairs: `workers/ladder.py` does, for all o
 """
 
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, assert_never
 
 from schemas.recipe import Recipe
 from workers.keyframe import Picture
+from workers.settings import WorkerSettings
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,3 +57,30 @@ class Engine(Protocol):
 
     async def close(self) -> None:
         """Let go of connections, threads and memory."""
+
+
+def open_engine(settings: WorkerSettings) -> Engine:
+    """Build the engine that the settings name. Implementations are imported here, so that a worker loads only its own."""
+    match settings.engine:
+        case "opencv":
+            from workers.engines.opencv import OpenCvEngine
+
+            return OpenCvEngine()
+        case "openai":
+            from workers.engines.openai import OpenAiEngine
+
+            return OpenAiEngine(
+                base_url=settings.openai_base_url,
+                api_key=settings.openai_api_key,
+                model=settings.openai_model,
+                response_format=settings.openai_response_format,
+                concurrency=settings.openai_concurrency,
+                answer_timeout_seconds=settings.openai_timeout_seconds,
+                patience_seconds=settings.openai_patience_seconds,
+            )
+        case "scripted":
+            from workers.engines.scripted import ScriptedEngine
+
+            return ScriptedEngine(latency_seconds=settings.scripted_latency_seconds, concurrency=settings.scripted_concurrency)
+        case _:
+            assert_never(settings.engine)

@@ -1,0 +1,41 @@
+"""Keyframes of one untrusted video. Its bytes meet FFmpeg only in a disposable child that has no network, no files and no credentials.
+
+    worker process, many threads                fork server                 one child per video
+    sandbox.Decoder ── ForkServer ── control ──▶ zygote ────────── fork ──▶ child
+          │                                                                   │
+       Session ◀─────────── messages (JSON), bytes of the object ─────────────┤
+          └──────────────── pictures (RGB in a sealed memfd) ◀────────────────┘
+
+The parent's side (sandbox, session, forkserver, messages, ranges) never imports PyAV. The child's side (zygote, child, channel, confine,
+containers, boxes, indexed, scanned, pictures) never imports pydantic. Both know only this file, wire and `sampling`.
+"""
+
+from dataclasses import dataclass
+from typing import Protocol
+
+
+class ByteSource(Protocol):
+    """The bytes of one object, by ranges."""
+
+    size_bytes: int
+
+    def read(self, *, start: int, end: int) -> bytes:
+        """Read bytes `start` to `end` (exclusive), all of them.
+
+        Raises:
+            PermanentError: the object is gone, changed or denied.
+            TransientError: the store does not answer.
+        """
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What one video may cost its child."""
+
+    deadline_seconds: float = 120.0
+    """Wall time the parent waits for the child; fetching bytes and a slow consumer do not count."""
+    cpu_seconds: int = 120
+    memory_bytes: int = 1 << 30
+    """Address space beyond that of the fork server."""
+    max_pixels: int = 8192 * 4352
+    max_duration_seconds: float = 86_400.0

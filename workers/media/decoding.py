@@ -1,0 +1,45 @@
+"""Decodes one keyframe alone: packet in, picture out, nothing left behind in the decoder."""
+
+from av.codec.context import CodecContext
+from av.error import DecoderNotFoundError, PatchWelcomeError
+from av.video.frame import VideoFrame
+
+from schemas.reasons import Reason
+from workers.media.opening import Video, VideoPacket
+from workers.media.unreadable import UnreadableError
+
+
+def refuse_encrypted(packet: VideoPacket) -> None:
+    """Refuse a packet of which the container says how to decrypt it."""
+    if packet.has_sidedata("encryption_info"):
+        raise UnreadableError(Reason.ENCRYPTED, "The video's samples are encrypted.")
+
+
+def decode_alone(video: Video, packet: VideoPacket) -> VideoFrame:
+    """Decode a keyframe's packet, drain the decoder and flush it, so that no other frame can come out in its place.
+
+    Raises:
+        UnreadableError: no sound picture came out.
+    """
+    refuse_encrypted(packet)
+    codec = video.stream.codec_context
+    try:
+        frames = [*codec.decode(packet), *codec.decode(None)]
+    except (DecoderNotFoundError, PatchWelcomeError, NotImplementedError) as error:
+        raise UnreadableError(Reason.UNSUPPORTED_CODEC, f"The decoder lacks a feature that the frame needs: {error}") from error
+    except MemoryError:
+        raise
+    except Exception as error:
+        raise UnreadableError(Reason.CORRUPT, f"The frame does not decode: {error}") from error
+    finally:
+        _flush(codec)
+    if not frames:
+        raise UnreadableError(Reason.CORRUPT, "The frame's packet holds no picture.")
+    if frames[0].is_corrupt:
+        raise UnreadableError(Reason.CORRUPT, "The frame decodes with damage.")
+    return frames[0]
+
+
+def _flush(codec: CodecContext) -> None:
+    if codec.is_open:
+        codec.flush_buffers()

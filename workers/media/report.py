@@ -1,0 +1,75 @@
+"""What the child has to say about its video, in the parent's words."""
+
+import time
+from collections.abc import Sequence
+
+from av.video.frame import VideoFrame
+
+from workers.media.channel import Channel
+from workers.media.loglines import LogLines
+from workers.media.opening import Video, VideoPacket
+from workers.media.pictures import Pictures
+from workers.media.unreadable import UnreadableError
+from workers.media.wire import Job
+
+LONGEST_MESSAGE = 400
+
+
+class Report:
+    """Tells the parent of the video and of its chosen frames, in order."""
+
+    def __init__(self, channel: Channel, pictures: Pictures, job: Job, log: LogLines) -> None:
+        self._channel = channel
+        self._pictures = pictures
+        self._job = job
+        self._log = log
+        self._begun = time.process_time()
+
+    def opened(self, stream_index: int, frames_chosen: int) -> None:
+        """The video is open and its keyframes are chosen."""
+        self._channel.say("opened", stream_index=stream_index, frames_chosen=frames_chosen)
+
+    def wanted(self, frames_chosen: int) -> Sequence[int]:
+        """Which of the chosen frames the parent asked for, ascending."""
+        indexes = range(frames_chosen)
+        only = self._job.only_frames
+        return indexes if only is None else [index for index in only if index in indexes]
+
+    def frame(self, index: int, frame: VideoFrame, packet: VideoPacket, video: Video) -> None:
+        """A chosen frame is decoded: put its picture where the parent finds it."""
+        pts = next((stamp for stamp in (frame.pts, packet.pts, packet.dts) if stamp is not None), index)
+        duration = frame.duration or packet.duration
+        slot = self._channel.slot()
+        width, height = self._pictures.place(frame, video.stream, slot)
+        self._channel.say(
+            "frame",
+            index=index,
+            slot=slot,
+            width=width,
+            height=height,
+            source_width=frame.width,
+            source_height=frame.height,
+            pts=pts,
+            pts_seconds=float(pts * video.time_base),
+            duration_seconds=float(duration * video.time_base) if duration else None,
+            decode_seconds=self._lap(),
+        )
+
+    def dead(self, index: int, pts_seconds: float | None, error: UnreadableError) -> None:
+        """A chosen frame cannot be decoded; FFmpeg's words since the last frame go with it."""
+        fields = {"reason": error.reason, "message": str(error)[:LONGEST_MESSAGE], "log_tail": self._log.take()}
+        self._channel.say("dead_frame", index=index, pts_seconds=pts_seconds, **fields)
+        self._lap()
+
+    def failed(self, error: UnreadableError) -> None:
+        """The video as a whole cannot be read."""
+        self._channel.say("failed", reason=error.reason, message=str(error)[:LONGEST_MESSAGE], log_tail=self._log.take())
+
+    def done(self) -> None:
+        """Everything wanted has been told."""
+        self._channel.say("done")
+
+    def _lap(self) -> float:
+        """CPU seconds since the last frame: what this one took, without waiting for bytes or for the consumer."""
+        begun, self._begun = self._begun, time.process_time()
+        return self._begun - begun

@@ -1,0 +1,26 @@
+"""Which keyframes of a video are captioned: pure policy."""
+
+from collections.abc import Sequence
+
+
+def choose(seconds: Sequence[float], *, min_gap_seconds: float, max_per_video: int) -> list[int]:
+    """Choose among keyframes shown at `seconds` (in any order) and return their ordinals, ascending.
+
+    From the earliest on each is kept that lies at least `min_gap_seconds` after the one kept before; of more than `max_per_video`, one is
+    taken from the middle of each of as many equal parts. Zero lifts a limit.
+    """
+    kept = _apart(seconds, min_gap_seconds)
+    if 0 < max_per_video < len(kept):
+        kept = [kept[(2 * part + 1) * len(kept) // (2 * max_per_video)] for part in range(max_per_video)]
+    return sorted(kept)
+
+
+def _apart(seconds: Sequence[float], gap: float) -> list[int]:
+    in_time = sorted(range(len(seconds)), key=seconds.__getitem__)
+    if gap <= 0:
+        return in_time
+    kept: list[int] = []
+    for ordinal in in_time:
+        if not kept or seconds[ordinal] - seconds[kept[-1]] >= gap:
+            kept.append(ordinal)
+    return kept

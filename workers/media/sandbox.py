@@ -1,0 +1,82 @@
+"""The decoder that a worker process holds: keyframes out of disposable children."""
+
+from collections.abc import Generator, Iterator
+from contextlib import closing
+from typing import Self
+
+from schemas.errors import PermanentError, TransientError
+from schemas.reasons import Reason, Stage
+from schemas.recipe import ImageSize, KeyframePolicy
+from workers.keyframe import DeadFrame, Keyframe
+from workers.media import ByteSource, Limits
+from workers.media.forkserver import ForkServer, ForkServerDiedError
+from workers.media.session import Session
+from workers.media.wire import Job
+
+ATTEMPTS = 2
+"""Tries at one video whose fork server dies under it."""
+
+
+class Decoder:
+    """Keyframes of untrusted videos; one per worker process, used from many threads at once. Forks nothing of its own process."""
+
+    def __init__(self, *, limits: Limits = Limits()) -> None:  # noqa: B008 - a frozen value
+        self._limits = limits
+        self._forkserver = ForkServer()
+
+    def keyframes(
+        self, source: ByteSource, *, policy: KeyframePolicy, image: ImageSize, only_frames: frozenset[int] | None = None
+    ) -> Iterator[Keyframe | DeadFrame]:
+        """Yield the chosen keyframes in their order, dead ones among them; closing the generator kills and reaps the child.
+
+        Raises:
+            PermanentError: the video cannot be read, or its child crashed, hung or misbehaved.
+            TransientError: the source did not answer, or the fork server died again and again.
+            FatalError: no fork server can be started here.
+        """
+        if source.size_bytes == 0:
+            raise PermanentError(Reason.EMPTY_FILE, Stage.PROBE, "The object has no bytes.")
+        job = self._job(source, policy, image, only_frames)
+        given: set[int] = set()
+        for _ in range(ATTEMPTS):
+            try:
+                with closing(self._session(source, job, image.jpeg_quality)) as frames:
+                    for frame in frames:
+                        if frame.frame_index not in given:
+                            given.add(frame.frame_index)
+                            yield frame
+            except ForkServerDiedError:
+                continue
+            return
+        raise TransientError(f"The decoder's fork server died {ATTEMPTS} times over one video.")
+
+    def close(self) -> None:
+        """End the fork server and every child."""
+        self._forkserver.close()
+
+    def __enter__(self) -> Self:
+        """Close at the end of a block."""
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """End the fork server and every child."""
+        self.close()
+
+    def _session(self, source: ByteSource, job: Job, jpeg_quality: int) -> Generator[Keyframe | DeadFrame]:
+        with self._forkserver.fork(slot_bytes=job.slot_bytes) as child:
+            yield from Session(child, source, job, deadline_seconds=self._limits.deadline_seconds, jpeg_quality=jpeg_quality).frames()
+
+    def _job(self, source: ByteSource, policy: KeyframePolicy, image: ImageSize, only_frames: frozenset[int] | None) -> Job:
+        limits = self._limits
+        return Job(
+            size_bytes=source.size_bytes,
+            min_gap_seconds=policy.min_gap_seconds,
+            max_per_video=policy.max_per_video,
+            max_width=image.max_width,
+            max_height=image.max_height,
+            only_frames=None if only_frames is None else tuple(sorted(only_frames)),
+            cpu_seconds=limits.cpu_seconds,
+            memory_bytes=limits.memory_bytes,
+            max_pixels=limits.max_pixels,
+            max_duration_seconds=limits.max_duration_seconds,
+        )

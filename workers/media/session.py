@@ -1,0 +1,200 @@
+"""One video in one child, as its parent sees it: serves bytes, takes pictures, keeps the time, believes nothing."""
+
+import signal
+import socket
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from os import WIFSIGNALED, WTERMSIG, waitstatus_to_exitcode
+
+from pydantic import ValidationError
+
+from schemas.errors import PermanentError
+from schemas.reasons import Reason, Stage
+from workers.keyframe import DeadFrame, Keyframe, Picture
+from workers.media import ByteSource, messages
+from workers.media.forkserver import Child, ForkServerDiedError
+from workers.media.wire import BYTES_TAG, CHUNK, LENGTH_BYTES, MAX_MESSAGE, MAX_READ, Job
+
+RE_READS = 6
+"""A child may ask for each byte this often: two passes, each with a few looks back."""
+SPARE_READ_BYTES = 64 * 1024 * 1024
+
+
+class ChildLeftError(Exception):
+    """The child ended before it was done."""
+
+
+class ChildSlowError(Exception):
+    """The child used up its time."""
+
+
+class ChildLiedError(Exception):
+    """The child said something it may not say."""
+
+
+class Line:
+    """The wire to a child. Every wait on it is the child's time, of which there is only so much."""
+
+    def __init__(self, wire: socket.socket, *, seconds: float) -> None:
+        self._wire = wire
+        self._left = seconds
+
+    def hear(self) -> messages.Message:
+        """Wait for the child's next message."""
+        with self._on_the_clock():
+            packet = self._wire.recv(MAX_MESSAGE + 1)
+        if not packet:
+            raise ChildLeftError
+        if len(packet) > MAX_MESSAGE:
+            raise ChildLiedError("a message without end")
+        try:
+            return messages.parse(packet)
+        except ValidationError as error:
+            raise ChildLiedError("a message that makes no sense") from error
+
+    def send(self, body: bytes) -> None:
+        """Send bytes that the child waits for."""
+        view = memoryview(body)
+        for start in range(0, len(view), CHUNK):
+            with self._on_the_clock():
+                self._wire.sendmsg([bytes([BYTES_TAG]), view[start : start + CHUNK]])
+
+    def free(self, slot: int) -> None:
+        """Give a slot back; a child that is gone needs none."""
+        with suppress(ChildLeftError), self._on_the_clock():
+            self._wire.send(bytes([slot]))
+
+    @contextmanager
+    def _on_the_clock(self) -> Iterator[None]:
+        if self._left <= 0:
+            raise ChildSlowError
+        self._wire.settimeout(self._left)
+        begun = time.monotonic()
+        try:
+            yield
+        except TimeoutError as error:
+            raise ChildSlowError from error
+        except ConnectionError as error:
+            raise ChildLeftError from error
+        finally:
+            self._left -= time.monotonic() - begun
+
+
+class Session:
+    """What has been said so far about one video, and what may be said next."""
+
+    def __init__(self, child: Child, source: ByteSource, job: Job, *, deadline_seconds: float, jpeg_quality: int) -> None:
+        self._child = child
+        self._source = source
+        self._job = job
+        self._deadline_seconds = deadline_seconds
+        self._jpeg_quality = jpeg_quality
+        self._line = Line(child.conversation, seconds=deadline_seconds)
+        self._budget = RE_READS * job.size_bytes + SPARE_READ_BYTES
+        self._opened: messages.Opened | None = None
+        self._awaited: Iterator[int] = iter(())
+
+    def frames(self) -> Iterator[Keyframe | DeadFrame]:
+        """Hold the conversation to its end.
+
+        Raises:
+            PermanentError: the video cannot be read, or its child crashed, hung or misbehaved.
+            ForkServerDiedError: the child was swept away with its fork server.
+        """
+        try:
+            job = self._job.to_json()
+            self._line.send(len(job).to_bytes(LENGTH_BYTES))
+            self._line.send(job)
+            yield from self._converse()
+        except ChildLeftError as error:
+            raise self._obituary() from error
+        except ChildSlowError as error:
+            message = f"The decoder did not finish within {self._deadline_seconds:g} seconds."
+            raise PermanentError(Reason.DECODER_TIMEOUT, self._stage, message) from error
+        except ChildLiedError as error:
+            raise PermanentError(Reason.DECODER_CRASHED, self._stage, f"The decoder left its protocol: {error}.") from error
+
+    @property
+    def _stage(self) -> Stage:
+        return Stage.PROBE if self._opened is None else Stage.DECODE
+
+    def _converse(self) -> Iterator[Keyframe | DeadFrame]:
+        while True:
+            match self._line.hear():
+                case messages.Read() as read:
+                    self._serve(read)
+                case messages.Opened() as opened:
+                    self._begin(opened)
+                case messages.Frame() as frame:
+                    yield self._take(frame)
+                case messages.Dead() as dead:
+                    yield self._bury(dead)
+                case messages.Failed() as failed:
+                    raise PermanentError(failed.reason, self._stage, failed.message, log_tail=failed.log_tail)
+                case messages.Done():
+                    _hold(self._opened is not None and next(self._awaited, None) is None, "frames left untold")
+                    return
+
+    def _serve(self, read: messages.Read) -> None:
+        self._budget -= read.end - read.start
+        _hold(read.start < read.end <= self._job.size_bytes and read.end - read.start <= MAX_READ, "a range out of bounds")
+        _hold(self._budget >= 0, "more reading than any video needs")
+        self._line.send(self._source.read(start=read.start, end=read.end))
+
+    def _begin(self, opened: messages.Opened) -> None:
+        _hold(self._opened is None, "opened twice")
+        most = self._job.max_per_video
+        _hold(most == 0 or opened.frames_chosen <= most + 1, "more frames than asked for")
+        self._opened = opened
+        indexes = range(opened.frames_chosen)
+        self._awaited = iter(indexes if self._job.only_frames is None else [index for index in self._job.only_frames if index in indexes])
+
+    def _next(self, index: int) -> messages.Opened:
+        opened = self._opened
+        if opened is None or next(self._awaited, None) != index:
+            raise ChildLiedError("a frame out of turn")
+        return opened
+
+    def _take(self, frame: messages.Frame) -> Keyframe:
+        opened = self._next(frame.index)
+        size_bytes = frame.width * frame.height * 3
+        _hold(frame.width <= self._job.max_width and frame.height <= self._job.max_height, "a picture out of bounds")
+        rgb = self._child.picture(frame.slot, size_bytes)
+        _hold(len(rgb) == size_bytes, "a slot out of bounds")
+        self._line.free(frame.slot)
+        return Keyframe(
+            frame_index=frame.index,
+            frames_chosen=opened.frames_chosen,
+            stream_index=opened.stream_index,
+            pts=frame.pts,
+            pts_seconds=frame.pts_seconds,
+            duration_seconds=frame.duration_seconds,
+            source_width=frame.source_width,
+            source_height=frame.source_height,
+            picture=Picture(rgb=rgb, width=frame.width, height=frame.height, jpeg_quality=self._jpeg_quality),
+            decode_seconds=frame.decode_seconds,
+        )
+
+    def _bury(self, dead: messages.Dead) -> DeadFrame:
+        opened = self._next(dead.index)
+        error = PermanentError(dead.reason, Stage.DECODE, dead.message, log_tail=dead.log_tail)
+        return DeadFrame(frame_index=dead.index, frames_chosen=opened.frames_chosen, pts_seconds=dead.pts_seconds, error=error)
+
+    def _obituary(self) -> PermanentError | ForkServerDiedError:
+        """Say how a child ended that should not have."""
+        status = self._child.reap()
+        if status is None:
+            return ForkServerDiedError()
+        if not WIFSIGNALED(status):
+            return PermanentError(Reason.DECODER_CRASHED, self._stage, f"The decoder left with exit code {waitstatus_to_exitcode(status)}.")
+        name = signal.Signals(WTERMSIG(status)).name
+        if WTERMSIG(status) == signal.SIGXCPU:
+            message = f"The decoder used more than {self._job.cpu_seconds} seconds of CPU."
+            return PermanentError(Reason.DECODER_TIMEOUT, self._stage, message, signal=name)
+        return PermanentError(Reason.DECODER_CRASHED, self._stage, f"The decoder died of {name}.", signal=name)
+
+
+def _hold(truth: bool, otherwise: str) -> None:  # noqa: FBT001 - an assertion that stays in optimised code
+    if not truth:
+        raise ChildLiedError(otherwise)
