@@ -1,16 +1,20 @@
 """The Celery application and the settings that keep messages safe on Redis."""
 
+from typing import TypeAlias
+
 from celery import Celery
 from kombu.entity import Queue
 
 from broker import QUEUE
 
+App: TypeAlias = Celery
+"""What the other rooms call the application, so that Celery keeps to its door."""
 VISIBILITY_TIMEOUT_SECONDS = 12
 """How long a claim lives without a renewal; a dead worker's shard comes back within this and one sweep."""
 SWEEP_SECONDS = 2
 
 
-def make_app(broker_url: str) -> Celery:
+def make_app(broker_url: str) -> App:
     """Build the application for a broker at `redis://`, `rediss://`, `redis+socket://` or `sentinel://`."""
     app = Celery("framefleet", broker=broker_url)
     app.conf.update(

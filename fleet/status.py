@@ -2,8 +2,7 @@
 
 from collections import Counter
 
-from celery import Celery
-
+from broker.app import App
 from broker.progress import Progress, faults
 from broker.queues import ShardQueue
 from fleet.deadletters import Choice, live_letters
@@ -43,7 +42,7 @@ class JobStatus(Model):
     broker: BrokerStatus | None = None
 
 
-def status_of(job: Job, app: Celery | None) -> JobStatus:
+def status_of(job: Job, app: App | None) -> JobStatus:
     """Sum up a job without reading its lines."""
     spec = job.spec()
     committed = {root_of(shard) for shard, _ in job.committed()}
@@ -69,7 +68,7 @@ def status_of(job: Job, app: Celery | None) -> JobStatus:
     )
 
 
-def broker_status(job: Job, app: Celery) -> BrokerStatus:
+def broker_status(job: Job, app: App) -> BrokerStatus:
     """Ask the broker."""
     queue = ShardQueue(app)
     waiting = queue.depth()

@@ -7,6 +7,8 @@ import numpy as np
 import numpy.typing as npt
 import simplejpeg
 
+from schemas.errors import PermanentError
+
 
 @dataclass(frozen=True)
 class Picture:
@@ -54,4 +56,4 @@ class DeadFrame:
     frame_index: int
     frames_chosen: int
     pts_seconds: float | None
-    error: Exception
+    error: PermanentError

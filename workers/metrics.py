@@ -4,8 +4,7 @@ import logging
 import threading
 from collections import defaultdict
 
-from celery import Celery
-
+from broker.app import App
 from broker.progress import Progress, Tally
 from schemas.errors import OperatorError
 
@@ -17,7 +16,7 @@ log = logging.getLogger(__name__)
 class Reporter:
     """Adds up tallies by job and sends them on, so that a frame costs no round trip."""
 
-    def __init__(self, app: Celery) -> None:
+    def __init__(self, app: App) -> None:
         """Start telling the broker of this application."""
         self._app = app
         self._lock = threading.Lock()

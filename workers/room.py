@@ -12,7 +12,8 @@ from schemas.recipe import Recipe
 from workers.engines import Engine, open_engine
 from workers.keyframe import Picture
 from workers.ladder import Caption, annotate
-from workers.media.sandbox import Decoder, Limits
+from workers.media import Limits
+from workers.media.sandbox import Decoder
 from workers.settings import WorkerSettings
 
 T = TypeVar("T")

@@ -29,7 +29,7 @@ PERSON_SCORE = 1.0
 """Least distance from the SVM's border; cars reached 0.8 in the footage this was tried on, people up to 2."""
 TEXT_SIDE = 512
 """Longest side of the copy that text is searched in; it is read from the full picture."""
-MOST_LINES = 8
+MOST_LINES = 5
 """Areas of text that are read, largest first: reading costs 40 to 100 ms an area."""
 LONGEST_LINE = 60
 """Areas longer than this many times their height are not read, since the cost grows with it."""

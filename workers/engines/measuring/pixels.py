@@ -100,7 +100,7 @@ def shrink(picture: Pixels8, longest: int, *, height: int = 0) -> Pixels8:
 
 
 def colourfulness(rgb: Pixels8) -> float:
-    """Colourfulness M of Hasler and Suesstrunk, Measuring colourfulness in natural images (2003), eq. 7: 0 is grey, 109 extreme."""
+    """Colourfulness M of Hasler and Suesstrunk, Measuring colourfulness in natural images (2003): 0 is grey, 109 extreme."""
     red, green, blue = np.moveaxis(rgb.astype(np.float64), 2, 0)
     red_green, yellow_blue = red - green, (red + green) / 2 - blue
     return float(np.hypot(red_green.std(), yellow_blue.std()) + 0.3 * np.hypot(red_green.mean(), yellow_blue.mean()))

@@ -13,10 +13,11 @@ TEXT_SCORE = 0.5
 """Least confidence at which an area counts as text at all; textures that look like text stay below."""
 LEAST_CHARACTERS = 2
 """A single sign is too easily a texture."""
-WORD_SHAPE = re.compile(r"9*(A+|A?a+(Aa+)*)9*|9+")
+WORD_SHAPE = re.compile(r"9*(A+|A?a+(Aaa+)*)9*|9+")
 """Shapes of words as people write them (A capital, a small letter, 9 digit); a misread script comes out as `o6po noKanoBaTb`."""
-SCRIPTS = {"LATIN": "Latin-script", "CJK": "Chinese-character", "HIRAGANA": "Japanese", "KATAKANA": "Japanese"}
-"""First word of a letter's Unicode name: what text with such letters is called. Any other letter here is a misreading."""
+LATIN, HAN, JAPANESE, NUMERALS = "Latin-script text", "Chinese-character text", "Japanese text", "numerals"
+SCRIPTS = {"LATIN": LATIN, "CJK": HAN, "HIRAGANA": JAPANESE, "KATAKANA": JAPANESE}
+"""First word of a letter's Unicode name: what text with such letters is called. A letter of any other script is a misreading."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +35,7 @@ class TextLine:
 
     words: str
     script: str
-    """`Latin-script`, `Chinese-character`, `Japanese`, or `numeral` where there are no letters."""
+    """What text of its script is called; numerals are text without letters."""
     box: Box
 
 
@@ -59,12 +60,12 @@ def script_of(words: str) -> str:
     """Name the script of words, or nothing when they are no words of a script that the recogniser knows."""
     names = {unicodedata.name(letter, "?").split()[0] for letter in tidy(words) if letter.isalpha()}
     if not names:
-        return "numeral"
+        return NUMERALS
     if not names <= SCRIPTS.keys():
         return ""
     found = {SCRIPTS[name] for name in names}
-    chosen = next(script for script in ("Japanese", "Chinese-character", "Latin-script") if script in found)
-    return chosen if chosen != "Latin-script" or _looks_written(words) else ""
+    chosen = next(script for script in (JAPANESE, HAN, LATIN) if script in found)
+    return chosen if chosen != LATIN or _looks_written(words) else ""
 
 
 def tidy(words: str) -> str:

@@ -13,9 +13,9 @@ from workers.engines.measuring.pixels import Pixels
 from workers.engines.measuring.text import Text, TextLine
 
 UNKNOWN = "not measurable without the model"
+FACES, PEOPLE = ("face", "faces"), ("upright person", "upright people")
 MOST_WORDS = 80
 """Characters of a line of text that are repeated."""
-MOST_TEXT_OBJECTS = 5
 NAMED_SHARE = 0.08
 """Least share of the frame at which a colour is named."""
 AREA_SHARE = 0.3
@@ -32,7 +32,7 @@ COLOURFULNESS = (
     (109.0, "highly colourful"),
     (float("inf"), "extremely colourful"),
 )
-"""The verbal scale of Hasler and Suesstrunk (2003), table 2, at the upper ends of its steps."""
+"""After the verbal scale of Hasler and Suesstrunk (2003), whose values are taken as the borders between its words."""
 
 
 def annotate(pixels: Pixels, seen: Seen) -> FrameAnnotation:
@@ -53,7 +53,7 @@ def annotate(pixels: Pixels, seen: Seen) -> FrameAnnotation:
 def _description(pixels: Pixels, seen: Seen) -> str:
     if pixels.uniform:
         return f"{_uniform(pixels)}."
-    found = [*_counted("face", "faces", seen.faces), *_counted("upright person", "upright people", seen.people), *_text_summary(seen.text)]
+    found = [*_faces(seen.faces), *_people(seen.people), *_text_summary(seen.text)]
     sentences = [
         _sentence("; ".join(found) or "No frontal face, upright person or text was detected"),
         f"{'All is grey' if pixels.greyscale else 'Largest colours'}: {_colours(pixels.colours)}.",
@@ -66,9 +66,9 @@ def _objects(pixels: Pixels, seen: Seen) -> tuple[str, ...]:
     if pixels.uniform:
         return (_uniform(pixels)[2:],)
     return (
-        *_counted("face", "faces", seen.faces),
-        *_counted("upright person", "upright people", seen.people),
-        *(f"{_quoted(line)}, {line.box.place}" for line in _largest(seen.text.lines)),
+        *_faces(seen.faces),
+        *_people(seen.people),
+        *(f"{_quoted(line)}, {line.box.place}" for line in seen.text.lines),
         *_unread(seen.text),
         *(f"{colour.name} areas ({_percent(colour.share)} of the frame)" for colour in pixels.colours[:2] if colour.share >= AREA_SHARE),
     )
@@ -81,7 +81,7 @@ def _environment(pixels: Pixels) -> str:
 
 def _quality(pixels: Pixels) -> str:
     facts = [
-        f"{_word(DETAIL, pixels.detail)} fine detail (variance of the Laplacian {pixels.detail:.0f})",
+        f"{_word(DETAIL, pixels.detail)} fine detail (Laplacian variance {pixels.detail:.0f})",
         *_clipped("black", pixels.clipped_dark),
         *_clipped("white", pixels.clipped_bright),
         *_bars(pixels),
@@ -93,7 +93,7 @@ def _quality(pixels: Pixels) -> str:
 def _summary(pixels: Pixels, seen: Seen) -> str:
     if pixels.uniform:
         return f"{_uniform(pixels)}."
-    counts = (_number(len(seen.faces), "face", "faces"), _number(len(seen.people), "upright person", "upright people"))
+    counts = (_number(len(seen.faces), *FACES), _number(len(seen.people), *PEOPLE))
     found = ", ".join(part for part in (*counts, *_text_summary(seen.text)) if part)
     colour = pixels.colours[0]
     frame = f"a {_word(LIGHTNESS, pixels.lightness)} frame, {_percent(colour.share)} {colour.name}"
@@ -104,12 +104,21 @@ def _uniform(pixels: Pixels) -> str:
     return f"A uniform {pixels.colours[0].name} frame"
 
 
-def _counted(one: str, many: str, boxes: Sequence[Box]) -> Iterable[str]:
-    """`2 faces (upper left, right; the largest 12 % of the frame's height)`, or nothing."""
-    if boxes:
-        places = ", ".join(dict.fromkeys(box.place for box in boxes))
-        size = f"{_percent(boxes[0].height)} of the frame's height"
-        yield f"{_number(len(boxes), one, many)} ({places}{'; the largest ' if len(boxes) > 1 else ', '}{size})"
+def _faces(faces: Sequence[Box]) -> Iterable[str]:
+    """`2 faces (upper left, centre; the largest 12 % of the frame's height)`, or nothing."""
+    if faces:
+        largest = "the largest " if len(faces) > 1 else ""
+        yield f"{_number(len(faces), *FACES)} ({_places(faces)}; {largest}{_percent(faces[0].height)} of the frame's height)"
+
+
+def _people(people: Sequence[Box]) -> Iterable[str]:
+    """`1 upright person (centre)`, or nothing; their detector's boxes are too rough to speak of sizes."""
+    if people:
+        yield f"{_number(len(people), *PEOPLE)} ({_places(people)})"
+
+
+def _places(boxes: Sequence[Box]) -> str:
+    return ", ".join(dict.fromkeys(box.place for box in boxes))
 
 
 def _number(count: int, one: str, many: str) -> str:
@@ -118,7 +127,7 @@ def _number(count: int, one: str, many: str) -> str:
 
 def _text_summary(text: Text) -> Iterable[str]:
     if text.lines:
-        line = _largest(text.lines)[0]
+        line = max(text.lines, key=lambda line: line.box.area)
         more = len(text.lines) - 1 + text.unread
         yield _quoted(line) + (f" and {_number(more, 'more line', 'more lines')} of text" if more else "")
     else:
@@ -127,18 +136,12 @@ def _text_summary(text: Text) -> Iterable[str]:
 
 def _unread(text: Text) -> Iterable[str]:
     if text.unread:
-        yield f"{_number(text.unread, 'line', 'lines')} of text that could not be read"
-
-
-def _largest(lines: Sequence[TextLine]) -> list[TextLine]:
-    """The lines with the tallest letters, in the order in which they stand."""
-    tallest = sorted(lines, key=lambda line: -line.box.height)[:MOST_TEXT_OBJECTS]
-    return [line for line in lines if line in tallest]
+        yield f"{_number(text.unread, 'unread line', 'unread lines')} of text"
 
 
 def _quoted(line: TextLine) -> str:
     words = line.words if len(line.words) <= MOST_WORDS else f"{line.words[: MOST_WORDS - 1]}…"
-    return f'{line.script} text (read as "{words}")'
+    return f'{line.script} (read as "{words}")'
 
 
 def _colours(colours: Sequence[ColourShare]) -> str:
@@ -159,20 +162,20 @@ def _edges(pixels: Pixels) -> str:
 
 def _clipped(name: str, share: float) -> Iterable[str]:
     if share >= 0.01:  # noqa: PLR2004 - a percent
-        yield f"{_percent(share)} of the pixels clipped to {name}"
+        yield f"{_percent(share)} clipped to {name}"
 
 
 def _bars(pixels: Pixels) -> Iterable[str]:
     if pixels.bars.rows:
-        yield f"black bars above and below ({_percent(pixels.bars.rows)} of the height)"
+        yield f"black bars above and below: {_percent(pixels.bars.rows)}"
     if pixels.bars.columns:
-        yield f"black bars left and right ({_percent(pixels.bars.columns)} of the width)"
+        yield f"black bars left and right: {_percent(pixels.bars.columns)}"
 
 
 def _shape(pixels: Pixels) -> str:
     ratio = pixels.width / pixels.height
     kind = "landscape" if ratio > 1 else "portrait" if ratio < 1 else "square"
-    return f"{kind} frame ({ratio:.2f}:1)"
+    return f"{kind} {ratio:.2f}:1"
 
 
 def _percent(share: float) -> str:
