@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote_plus, urlsplit
 from xml.etree import ElementTree as ET
 
+import boto3
 import botocore.loaders
 import botocore.session
 import obstore
@@ -198,17 +199,18 @@ class S3Store:
         return True
 
 
-def _connect(bucket: str) -> tuple[botocore.session.Session, Any]:
+def _connect(bucket: str) -> tuple[boto3.Session, Any]:
     """Find credentials, endpoint and region as every tool of AWS does: environment, profile, configuration, role."""
     try:
-        session = botocore.session.Session()
-        session.register_component("data_loader", _LOADER)
+        core = botocore.session.Session()
+        core.register_component("data_loader", _LOADER)
+        session = boto3.Session(botocore_session=core)
         if session.get_credentials() is None:
             message = "No AWS credentials were found: set AWS_PROFILE, or AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or run under a role."
             raise OperatorError(message)
-        client = session.create_client("s3", config=_CONFIG)
+        client = session.client("s3", config=_CONFIG)
         if _is_aws(client.meta.endpoint_url):
-            client = session.create_client("s3", config=_CONFIG, region_name=_region_of(bucket, client))
+            client = session.client("s3", config=_CONFIG, region_name=_region_of(bucket, client))
     except BotoCoreError as error:
         message = f"s3://{bucket} cannot be opened: {error}"
         raise OperatorError(message) from error
@@ -232,7 +234,7 @@ def _region_of(bucket: str, client: Any) -> str:
     return headers.get("x-amz-bucket-region") or client.meta.region_name.replace("aws-global", "us-east-1")
 
 
-def _open_bucket(bucket: str, session: botocore.session.Session, client: Any) -> Bucket:
+def _open_bucket(bucket: str, session: boto3.Session, client: Any) -> Bucket:
     """Let obstore speak to the endpoint that boto3 found; the bucket stands in the path, which every endpoint understands."""
     return Bucket(
         bucket,
