@@ -24,6 +24,8 @@ CODEC_OPTIONS: dict[str, dict[str, str]] = {
     "libx264": {"preset": "ultrafast", "sc_threshold": "0", "bf": "2", "crf": "20", "threads": "1"},
     "libx265": {"preset": "ultrafast", "x265-params": "log-level=none:pools=none:frame-threads=1"},
     "libvpx-vp9": {"deadline": "realtime", "cpu-used": "8"},
+    "mpeg4": {"sc_threshold": "1000000000"},
+    "mpeg2video": {"sc_threshold": "1000000000"},
 }
 Pixels = npt.NDArray[np.uint8]
 
@@ -42,13 +44,30 @@ class Clip:
     pix_fmt: str = "yuv420p"
     options: Mapping[str, str] = field(default_factory=dict)
     """The muxer's: `{"movflags": "+faststart"}`."""
-    codec_options: Mapping[str, str] | None = None
+    codec_options: Mapping[str, str] = field(default_factory=dict)
     rotation: int = 0
     """Degrees counter-clockwise that a player shall turn the picture by."""
     pixel_aspect: Fraction | None = None
     seconds_between_frames: Fraction | None = None
     audio: bool = False
-    keyframes_flagged: bool = True
+
+
+@dataclass
+class Bytes:
+    """A byte source over bytes in memory, which counts what is read of it."""
+
+    body: bytes
+    before_read: Callable[[], None] = lambda: None
+    bytes_read: int = 0
+
+    @property
+    def size_bytes(self) -> int:
+        return len(self.body)
+
+    def read(self, *, start: int, end: int) -> bytes:
+        self.before_read()
+        self.bytes_read += end - start
+        return self.body[start:end]
 
 
 FASTSTART = {"movflags": "+faststart"}
@@ -85,15 +104,15 @@ def _write(clip: Clip, path: Path) -> None:
         video = container.add_stream(clip.codec, rate=clip.rate)
         video.width, video.height, video.pix_fmt, video.gop_size = clip.width, clip.height, clip.pix_fmt, clip.gop
         video.codec_context.thread_count = 1
-        video.codec_context.options = dict(CODEC_OPTIONS.get(clip.codec, {}) if clip.codec_options is None else clip.codec_options)
+        video.codec_context.options = CODEC_OPTIONS.get(clip.codec, {}) | dict(clip.codec_options)
         if clip.pixel_aspect is not None:
             video.codec_context.sample_aspect_ratio = clip.pixel_aspect
         if clip.rotation:
             video.set_display_rotation(clip.rotation)
         sound = _add_sound(container) if clip.audio else None
         for frame in _frames(clip):
-            _mux(container, clip, video.encode(frame))
-        _mux(container, clip, video.encode())
+            container.mux(video.encode(frame))
+        container.mux(video.encode())
         if sound is not None:
             _play(container, sound, seconds=clip.frames / clip.rate)
 
@@ -105,12 +124,6 @@ def _frames(clip: Clip) -> Iterator[av.VideoFrame]:
         frame = av.VideoFrame.from_ndarray(picture(number, clip.width, clip.height), "rgb24").reformat(format=clip.pix_fmt)
         frame.pts, frame.time_base = int(number * step / time_base), time_base
         yield frame
-
-
-def _mux(container: Any, clip: Clip, packets: list[Any]) -> None:
-    for packet in packets:
-        packet.is_keyframe = packet.is_keyframe and clip.keyframes_flagged
-        container.mux(packet)
 
 
 def _add_sound(container: Any) -> Any:
@@ -161,6 +174,12 @@ def with_fourcc(clip: bytes, old: bytes, new: bytes) -> bytes:
     return clip[:place] + new + clip[place + 4 :]
 
 
+def without_keyframes(clip: bytes) -> bytes:
+    """Have an MP4's table of keyframes name but one, that does not exist."""
+    entries = clip.index(b"stss") + 8
+    return clip[:entries] + (1).to_bytes(4) + (1 << 30).to_bytes(4) + clip[entries + 8 :]
+
+
 def scrambled(clip: bytes, start: int, end: int) -> bytes:
     """Overwrite a range with bytes that mean nothing."""
     noise = bytes((number * 73 + 41) % 251 for number in range(end - start))
@@ -189,8 +208,8 @@ def bad_files() -> dict[str, Callable[[], bytes]]:
         "audio_only.m4a": audio_only,
         "cover_art.m4a": cover_art,
         "encrypted.mp4": lambda: make(Clip(options=DEMO_KEY)),
-        "unknown_codec.mp4": lambda: with_fourcc(make(Clip(codec="mpeg4")), b"mp4v", b"zzzz"),
-        "no_keyframe.mkv": lambda: make(Clip(container="matroska", codec="libvpx-vp9", keyframes_flagged=False)),
+        "unknown_codec.mp4": lambda: with_fourcc(make(Clip()), b"avc1", b"zzzz"),
+        "no_keyframe.mp4": lambda: without_keyframes(make(Clip())),
         "too_long.mkv": lambda: make(Clip(container="matroska", frames=3, gop=1, seconds_between_frames=Fraction(50_000))),
         "too_large.mkv": lambda: make(Clip(container="matroska", codec="mjpeg", pix_fmt="yuvj420p", width=8200, height=4400, frames=1)),
     }

@@ -6,8 +6,9 @@
        Session ◀─────────── messages (JSON), bytes of the object ─────────────┤
           └──────────────── pictures (RGB in a sealed memfd) ◀────────────────┘
 
-The parent's side (sandbox, session, forkserver, messages, ranges) never imports PyAV. The child's side (zygote, child, channel, confine,
-containers, boxes, indexed, scanned, pictures) never imports pydantic. Both know only this file, wire and `sampling`.
+The parent's side (sandbox, session, forkserver, messages, ranges) never imports PyAV. The child's never imports pydantic: zygote forks,
+child lives, channel talks, confine locks, containers and opening find the video, indexed and scanned its keyframes, pictures their pixels.
+Both sides know only this file and wire.
 """
 
 from dataclasses import dataclass

@@ -102,7 +102,7 @@ class Child:
 
 
 class Zygote:
-    """The fork server's process, with nothing in its environment and one descriptor, whose closing (whatever ends this process) is its end."""
+    """The fork server's process, with an empty environment and one descriptor, whose closing (whatever ends this process) ends it."""
 
     def __init__(self) -> None:
         self.control, far = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)

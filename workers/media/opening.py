@@ -27,7 +27,6 @@ PROBE = {"probesize": "2000000", "analyzeduration": "5000000"}
 NO_PROBE = {"probesize": "32", "analyzeduration": "0", "fpsprobesize": "0"}
 """For containers whose header says it all: FFmpeg would decode frames without any limit to learn what it need not know."""
 PICTURE_STREAMS = Disposition.attached_pic | Disposition.timed_thumbnails
-ENCRYPTED_TAGS = ("encv", "drmi", "drmv")
 ENCRYPTED_KEY = "enc_key_id"
 """Where FFmpeg's Matroska demuxer says that a track's contents are encrypted."""
 AV_TIME_BASE = 1_000_000
@@ -55,7 +54,7 @@ def open_video(file: ObjectFile, demuxer: str, job: Job, *, header_suffices: boo
         Exception: FFmpeg or PyAV could make no sense of it; whatever they raise.
     """
     file.seek(0)
-    options = OPTIONS | (NO_PROBE if header_suffices else PROBE) | {"max_pixels": str(job.max_pixels)}
+    options = OPTIONS | (NO_PROBE if header_suffices else PROBE)
     container = av.open(
         file, "r", format=demuxer, options=options, metadata_errors="ignore", buffer_size=buffer_size, io_open=_open_nothing
     )
@@ -84,19 +83,12 @@ def _check(container: InputContainer, stream: VideoStream, job: Job) -> None:
     if ENCRYPTED_KEY in stream.metadata:
         raise UnreadableError(Reason.ENCRYPTED, "The video track is encrypted.")
     if stream.codec_context is None:
-        _refuse_codec(stream)
+        raise UnreadableError(Reason.UNSUPPORTED_CODEC, "There is no decoder for the video's codec.")
     width, height = stream.codec_context.width, stream.codec_context.height
     if width * height > job.max_pixels:
         raise UnreadableError(Reason.TOO_LARGE, f"Pictures of {width} x {height} have more than {job.max_pixels} pixels.")
     seconds = max(float((stream.duration or 0) * (stream.time_base or 0)), (container.duration or 0) / AV_TIME_BASE)
     check_duration(seconds, job)
-
-
-def _refuse_codec(stream: VideoStream) -> NoReturn:
-    tag = stream.codec_tag
-    if tag in ENCRYPTED_TAGS:
-        raise UnreadableError(Reason.ENCRYPTED, f"The video track is encrypted ({tag}).")
-    raise UnreadableError(Reason.UNSUPPORTED_CODEC, f"There is no decoder for the video's codec (tag {tag!r}).")
 
 
 def check_duration(seconds: float, job: Job) -> None:

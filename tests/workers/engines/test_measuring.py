@@ -126,7 +126,7 @@ def test_pictures_are_only_ever_scaled_down():
         ("Breaking news", LATIN),
         ("YouTube", LATIN),
         ("Straße 4K", LATIN),
-        ("ＥＸＩＴ", LATIN),
+        ("\uff25\uff38\uff29\uff34", LATIN),
         ("出口 Exit", HAN),
         ("日本の車", JAPANESE),
         ("12:34", NUMERALS),

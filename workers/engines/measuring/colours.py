@@ -40,7 +40,7 @@ TONES = (
     Tone("pink", (345, 18), (45, 101)),
     Tone("dark red", (345, 18)),
     Tone("pink", (18, 48), (62, 101)),
-    Tone("dark brown", (18, 82), (0, 25), (GREY_CHROMA, 45)),
+    Tone("dark brown", (18, 82), (0, 25), (GREY_CHROMA, 30)),
     Tone("brown", (18, 48), (25, 62), (GREY_CHROMA, 48)),
     Tone("dark red", (18, 48), (0, 30)),
     Tone("red", (18, 48)),

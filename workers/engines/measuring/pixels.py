@@ -146,8 +146,8 @@ def _pair(highest: Pixels8, mean: Means) -> tuple[int, int]:
 
 
 def _step(mean: Means, thickness: int) -> float:
-    """How much lighter the picture is just behind a bar (beyond the blur of scaling) than the bar."""
-    return float(mean[thickness + 2 : thickness + 5].mean() - mean[:thickness].mean())
+    """How much lighter the picture is just behind a bar than the bar's last rows, both beyond the blur of scaling."""
+    return float(mean[thickness + 2 : thickness + 5].mean() - mean[max(thickness - 4, 0) : max(thickness - 1, 1)].mean())
 
 
 def _is_uniform(rgb: Pixels8) -> bool:

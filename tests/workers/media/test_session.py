@@ -1,0 +1,128 @@
+"""A child that has been taken over says what it likes: here the test is that child."""
+
+import json
+import socket
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import pytest
+from clips import Bytes
+
+from schemas.errors import PermanentError
+from schemas.reasons import Reason
+from workers.keyframe import DeadFrame
+from workers.media.session import Session
+from workers.media.wire import MAX_READ, SLOTS, Job
+
+JOB = Job(
+    size_bytes=100,
+    min_gap_seconds=0,
+    max_per_video=4,
+    max_width=8,
+    max_height=8,
+    only_frames=None,
+    cpu_seconds=1,
+    memory_bytes=1,
+    max_pixels=1000,
+    max_duration_seconds=10,
+)
+OPENED = {"kind": "opened", "stream_index": 0, "frames_chosen": 2}
+FRAME = {
+    "kind": "frame",
+    "index": 0,
+    "slot": 1,
+    "width": 8,
+    "height": 4,
+    "source_width": 80,
+    "source_height": 40,
+    "pts": 0,
+    "pts_seconds": 0.0,
+    "duration_seconds": None,
+    "decode_seconds": 0.1,
+}
+DEAD = {"kind": "dead_frame", "index": 1, "pts_seconds": None, "reason": "corrupt", "message": "no", "log_tail": ""}
+DONE = {"kind": "done"}
+LIES = {
+    "no JSON": [b"\x80abc"],
+    "an unknown kind": [{"kind": "exec", "path": "/bin/sh"}],
+    "one key too many": [OPENED | {"more": 1}],
+    "a range past the end": [{"kind": "read", "start": 0, "end": 101}],
+    "a range turned around": [{"kind": "read", "start": 50, "end": 50}],
+    "a range of everything": [{"kind": "read", "start": 0, "end": MAX_READ + 1}],
+    "reading without end": [{"kind": "read", "start": 0, "end": 100}] * 7,
+    "a frame before the video": [FRAME],
+    "more frames than asked for": [OPENED | {"frames_chosen": 6}],
+    "no frames": [OPENED | {"frames_chosen": 0}],
+    "opened twice": [OPENED, OPENED],
+    "a frame out of turn": [OPENED, FRAME | {"index": 1}],
+    "a frame twice": [OPENED, FRAME, FRAME],
+    "a slot that is not there": [OPENED, FRAME | {"slot": SLOTS}],
+    "a picture too wide": [OPENED, FRAME | {"width": 9, "height": 1}],
+    "a picture of nothing": [OPENED, FRAME | {"height": 0}],
+    "a time that is no number": [OPENED, json.dumps(FRAME).replace("0.0", "NaN").encode()],
+    "a reason that is not the child's to give": [OPENED, FRAME, DEAD | {"reason": "object_gone"}],
+    "done too early": [OPENED, FRAME, DONE],
+    "a message without end": [b" " * 20_000],
+    "words without end": [{"kind": "failed", "reason": "corrupt", "message": "x" * 5000}],
+}
+
+
+@dataclass
+class Puppet:
+    """A child played by the test."""
+
+    script: list[dict[str, object] | bytes]
+    status: int | None = 0
+
+    def __post_init__(self) -> None:
+        self.conversation, self.far = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        for line in self.script:
+            self.far.send(line if isinstance(line, bytes) else json.dumps(line).encode())
+        self.far.shutdown(socket.SHUT_WR)
+
+    def picture(self, slot: int, size_bytes: int) -> bytes:
+        return bytes(4 * 192)[slot * 192 : slot * 192 + size_bytes]
+
+    def reap(self) -> int | None:
+        return self.status
+
+    def close(self) -> None:
+        self.conversation.close()
+        self.far.close()
+
+
+@pytest.fixture
+def hold(request: pytest.FixtureRequest) -> Callable[..., object]:
+    def converse(script: list[dict[str, object] | bytes], **puppet):
+        child = Puppet(script, **puppet)
+        request.addfinalizer(child.close)
+        source = Bytes(bytes(100))
+        small = Session(child, source, JOB, deadline_seconds=5, jpeg_quality=90)
+        small._budget = 600
+        return list(small.frames())
+
+    return converse
+
+
+@pytest.mark.parametrize("lie", LIES)
+def test_a_child_that_lies_is_found_out(lie: str, hold) -> None:
+    with pytest.raises(PermanentError) as caught:
+        hold(LIES[lie])
+    assert caught.value.reason is Reason.DECODER_CRASHED
+    assert "left its protocol" in str(caught.value)
+
+
+def test_a_child_that_keeps_to_the_protocol_is_believed(hold) -> None:
+    frame, dead = hold(
+        [{"kind": "read", "start": 0, "end": 100}, OPENED, FRAME, DEAD | {"message": "bad\x1b[31m", "log_tail": "a\nb"}, DONE]
+    )
+    assert (frame.picture.width, frame.picture.height, len(frame.picture.rgb)) == (8, 4, 96)
+    assert isinstance(dead, DeadFrame)
+    assert (str(dead.error), dead.error.log_tail) == ("bad?[31m", "a\nb")
+
+
+def test_a_child_that_leaves_is_named_by_how_it_left(hold) -> None:
+    with pytest.raises(PermanentError, match="exit code 3"):
+        hold([OPENED], status=3 << 8)
+    with pytest.raises(PermanentError, match="SIGABRT"):
+        hold([OPENED], status=6)
