@@ -24,8 +24,8 @@ OPTIONS = {
     "max_streams": "64",
 }
 PROBE = {"probesize": "2000000", "analyzeduration": "5000000"}
-NO_PROBE = {"probesize": "32", "analyzeduration": "0", "fpsprobesize": "0"}
-"""For containers whose header says it all: FFmpeg would decode frames without any limit to learn what it need not know."""
+NO_PROBE = {"probesize": "32", "analyzeduration": "0", "fpsprobesize": "0", "skip_frame": "all"}
+"""For containers whose header says it all: FFmpeg would decode a frame, without any limit, to learn what it need not know."""
 PICTURE_STREAMS = Disposition.attached_pic | Disposition.timed_thumbnails
 ENCRYPTED_KEY = "enc_key_id"
 """Where FFmpeg's Matroska demuxer says that a track's contents are encrypted."""
