@@ -1,14 +1,15 @@
 PYTHON ?= python3
 BIN := .venv/bin
 VIDEOS ?=
-PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet --no-compile --no-deps
+PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet --no-deps
 
 .PHONY: demo test lock check clean
 
 .venv/base: requirements/base.txt pyproject.toml
 	$(PYTHON) -m venv .venv
-	$(PIP) --require-hashes -r requirements/base.txt
+	$(PIP) --no-compile --require-hashes -r requirements/base.txt
 	$(PIP) --no-build-isolation -e .
+	env -u PYTHONDONTWRITEBYTECODE $(BIN)/framefleet doctor # tries the installation, and compiles just the modules in use
 	touch $@
 
 .venv/dev: .venv/base requirements/dev.txt

@@ -40,6 +40,7 @@ def make_app(broker_url: str) -> App:
             "unacked_restore_throttle": 1,
             "unacked_restore_limit": 100,
             "priority_steps": [0],
+            "max_connections": 1024,  # a pool's default of ten fails the eleventh thread rather than let it wait
             "socket_connect_timeout": 5,
             "socket_timeout": 30,
             "socket_keepalive": True,

@@ -19,6 +19,7 @@ class AuditReport(Model):
 
     job: str
     plan_complete: bool
+    """Whether the source was read to its end, and every part of the plan is there as it was sealed."""
     shards: int
     videos: int
     captioned_videos: int
@@ -71,9 +72,13 @@ def audit(job: Job) -> AuditReport:
     """Read all that lies under a job and hold it against the plan."""
     planned = plan_of(job)
     tallies = read_all(job, planned)
+    complete = job.plan_complete()
+    whole = complete is not None and complete.parts == tuple(job.seals())
+    if complete is not None and not whole:
+        tallies.words.append("plan: its parts are not those that complete.json sealed")
     return AuditReport(
         job=job.url,
-        plan_complete=job.plan_complete() is not None,
+        plan_complete=whole,
         shards=len(planned),
         videos=sum(len(task.videos) for task in planned.values()),
         dead_by_reason=dict(tallies.reasons.most_common()),

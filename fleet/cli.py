@@ -42,7 +42,7 @@ app = typer.Typer(
 )
 dead = typer.Typer(no_args_is_help=True, help="What could not be captioned, why, and trying it again.")
 app.add_typer(dead, name="dead")
-out, err = Console(), Console(stderr=True)
+out, err = (Console(markup=False, emoji=False, highlight=False, stderr=stderr) for stderr in (False, True))
 
 Reasons = Annotated[list[Reason] | None, typer.Option("--reason", help="Only letters with this reason; may be repeated.")]
 Video = Annotated[str, typer.Option("--video", help="Only letters of videos whose URI matches this glob.")]
@@ -71,12 +71,14 @@ def demo(
     source = videos or str(clips_in(folder / "clips"))
     asked = o.Asked(source=source, dest=str(free_folder(folder)), engine="opencv")
     job, spec = asked.job()
-    err.print(f"framefleet caption {source} --out {asked.dest}", highlight=False, soft_wrap=True)
+    err.print(f"framefleet caption {source} --out {asked.dest}", soft_wrap=True)
     try:
         run(job, planned(job, spec), workers=workers, env=o.engine_env("opencv", openai_url=None, openai_model=None))
     except typer.Exit as ended:
         if ended.exit_code not in {0, EXIT_SOME_DEAD}:
             raise
+    if videos is None:
+        out.print("  (broken.mp4 was cut in half on purpose, to show a dead letter)", soft_wrap=True)
     show(out, job)
 
 
@@ -109,7 +111,7 @@ def launch(
     """Plan a source and keep a fleet's queue fed until everything is enqueued. Run it again to go on where it stopped."""
     job, spec = asked.job()
     sent = feed(planned(job, spec), job=job, queue=ShardQueue(make_app(broker)), stopped=lambda: False, window=window)
-    err.print(f"{sent} shards enqueued; watch them with: framefleet status {job.url} --broker {broker}", soft_wrap=True, highlight=False)
+    err.print(f"{sent} shards enqueued; watch them with: framefleet status {job.url} --broker {broker}", soft_wrap=True)
 
 
 @app.command()
@@ -212,15 +214,15 @@ def dead_redrive(
     place = opened(job, endpoint_url, profile)
     tasks = redrives(place, Choice(tuple(reason or ()), video, limit))
     for task in tasks if dry_run else ():
-        out.print(f"would try {task.videos[0].uri} as {task.shard_id}", soft_wrap=True, highlight=False)
+        out.print(f"would try {task.videos[0].uri} as {task.shard_id}", soft_wrap=True)
     if dry_run or not tasks:
-        err.print(f"{len(tasks)} videos to try.", highlight=False)
+        err.print(f"{len(tasks)} videos to try.")
         return
     for task in tasks:
         place.ask_redrive(task)
     if broker:
         feed(tasks, job=place, queue=ShardQueue(make_app(broker)), stopped=lambda: False)
-        err.print(f"{len(tasks)} videos sent.", highlight=False)
+        err.print(f"{len(tasks)} videos sent.")
     else:
         chosen = engine or o.engine_for(place.spec().recipe)
         run(place, tasks, workers=workers, env=o.engine_env(chosen, openai_url=openai_url, openai_model=openai_model))
@@ -241,7 +243,7 @@ def doctor(
     o.use_worker(o.engine_env(engine, openai_url=openai_url, openai_model=openai_model), broker)
     well = True
     for finding in examine(broker_url=broker, store_url=None if store is None else o.absolute(store), settings=WorkerSettings()):
-        out.print(f"{'ok ' if finding.well else 'ILL'} {finding.part}: {finding.seen}", soft_wrap=True, highlight=False)
+        out.print(f"{'ok ' if finding.well else 'ILL'} {finding.part}: {finding.seen}", soft_wrap=True)
         well = well and finding.well
     raise typer.Exit(0 if well else EXIT_FAILED)
 
@@ -271,7 +273,7 @@ def main() -> None:
     try:
         app()
     except (FleetError, StoreError) as error:
-        err.print(f"framefleet: {error}", soft_wrap=True, highlight=False, markup=False)
+        err.print(f"framefleet: {error}", soft_wrap=True)
         sys.exit(EXIT_FAILED)
 
 

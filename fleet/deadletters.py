@@ -76,24 +76,30 @@ def family_redrives(family: Family, letters: dict[str, DeadLetter]) -> list[Shar
     groups: defaultdict[tuple[str, int], list[tuple[str, DeadLetter]]] = defaultdict(list)
     for key, letter in letters.items():
         groups[letter.shard_id, letter.place].append((key, letter))
-    return [redrive_of(group, taken=family.committed) for group in groups.values()]
+    return [redrive_of(group, family) for group in groups.values()]
 
 
-def redrive_of(group: Iterable[tuple[str, DeadLetter]], *, taken: set[str]) -> ShardTask:
+def redrive_of(group: Iterable[tuple[str, DeadLetter]], family: Family) -> ShardTask:
     """The shard that tries one video, or its dead frames, again."""
     keys, letters = zip(*group, strict=True)
     first: DeadLetter = letters[0]
-    indexes = tuple(sorted(letter.frame_index for letter in letters if letter.frame_index is not None))
     video = as_it_is_now(first.video)
-    whole = len(indexes) < len(letters) or video.etag != first.video.etag
+    dead = tuple(sorted(letter.frame_index for letter in letters if letter.frame_index is not None))
     return ShardTask(
         job=first.job,
-        shard_id=free_name(first.shard_id, first.place, taken=taken.__contains__),
+        shard_id=free_name(first.shard_id, first.place, taken=family.committed.__contains__),
         recipe_id=first.recipe_id,
         videos=(video,),
-        only_frames=None if whole else indexes,
+        only_frames=dead if len(dead) == len(letters) and video.etag == first.video.etag else uncaptioned(video, family),
         earlier_letters=(*first.earlier, *sorted(keys)),
     )
+
+
+def uncaptioned(video: VideoRef, family: Family) -> tuple[int, ...] | None:
+    """Frames of this very version that have no line yet; None, for all, if none has."""
+    seen = [record for _, record in family.lines if record.video == video]
+    indexes = {record.frame_index for record in seen}
+    return tuple(index for index in range(seen[0].frames_chosen) if index not in indexes) if seen else None
 
 
 def as_it_is_now(video: VideoRef) -> VideoRef:

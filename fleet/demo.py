@@ -8,11 +8,12 @@ from rich.json import JSON
 
 from schemas.record import FrameRecord
 from storage.job import Job
-from workers.media.samples import write_samples
 
 
 def clips_in(folder: Path) -> Path:
     """The demo's own clips, made if they are not there yet."""
+    from workers.media.samples import write_samples  # noqa: PLC0415 - only this command needs an encoder
+
     write_samples(folder)
     return folder
 
@@ -28,7 +29,7 @@ def show(console: Console, job: Job) -> None:
     records = [record for shard in shards for record in job.records(shard)]
     if records:
         console.print("\nOne of the records:")
-        console.print(JSON(best_of(records).model_dump_json()))
+        console.print(JSON(best_of(records).model_dump_json()), soft_wrap=True)
     folder = job.url.removeprefix("file://")
     console.print(f"\nThe rest: {folder}/captions/*/*.jsonl, one line per keyframe; dead letters in {folder}/dead/.", soft_wrap=True)
 

@@ -50,12 +50,18 @@ class Family:
 
     def _answered(self, letter: DeadLetter) -> bool:
         below = f"{letter.shard_id}."
-        later = [(shard, record.video.uri, record.frame_index) for shard, record in self.lines]
-        later += [(other.shard_id, other.video.uri, other.frame_index) for other in self.letters.values()]  # type: ignore[misc]
-        return any(
-            shard.startswith(below) and uri == letter.video.uri and (letter.frame_index is None or index in {letter.frame_index, None})
-            for shard, uri, index in later
-        )
+        later: list[FrameRecord | DeadLetter] = [record for shard, record in self.lines if shard.startswith(below)]
+        later += [other for other in self.letters.values() if other.shard_id.startswith(below)]
+        return any(answers(found, letter) for found in later)
+
+
+def answers(found: FrameRecord | DeadLetter, letter: DeadLetter) -> bool:
+    """Whether a later line or letter says what became of a dead video or frame; a new version may have fewer frames than that."""
+    if found.video.uri != letter.video.uri:
+        return False
+    if letter.frame_index is None or found.frame_index in {letter.frame_index, None}:
+        return True
+    return found.video.etag != letter.video.etag and (found.frames_chosen or 0) <= letter.frame_index
 
 
 def families(job: Job) -> Iterator[Family]:
@@ -80,7 +86,7 @@ def read_lines(family: Family, meta: ObjectMeta, job: Job) -> None:
     family.committed.add(shard)
     try:
         lines = job.lines(meta)
-    except (ValueError, OSError, EOFError) as error:
+    except ValueError as error:
         family.invalid.append(f"{meta.key} cannot be unpacked: {error}")
         return
     for number, line in enumerate(lines, start=1):

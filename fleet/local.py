@@ -7,7 +7,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import FrameType
@@ -114,19 +114,30 @@ def run_here(job: Job, tasks: Iterable[ShardTask], *, workers: int, env: Mapping
     if job.plan_complete() is not None and not open_work(job):
         return audit(job)
     stop = Stop()
-    logs = Path(tempfile.mkdtemp(prefix="framefleet-logs-"))
-    with listening(stop), embedded_redis() as broker_url:
+    with worker_logs() as logs, listening(stop), embedded_redis() as broker_url:
         crew = Crew(workers, {**os.environ, **env, "FRAMEFLEET_BROKER_URL": broker_url}, logs)
         crew.start()
         run = Run(job, crew, broker_url, stop, view)
         try:
-            report = run.to_the_end(tasks)
+            return run.to_the_end(tasks)
         except OperatorError as error:
             raise run.explained(error) from error
         finally:
             crew.stop(grace_seconds=0.0 if stop.asked > 1 else 10.0)
-    shutil.rmtree(logs, ignore_errors=True)
-    return report
+
+
+@contextmanager
+def worker_logs() -> Iterator[Path]:
+    """A folder for the workers' logs, kept only where an error names it."""
+    folder, named = Path(tempfile.mkdtemp(prefix="framefleet-logs-")), False
+    try:
+        yield folder
+    except OperatorError:
+        named = True
+        raise
+    finally:
+        if not named:
+            shutil.rmtree(folder, ignore_errors=True)
 
 
 def open_work(job: Job) -> list[ShardTask]:
@@ -160,7 +171,9 @@ class Run:
 
     def explained(self, error: OperatorError) -> OperatorError:
         """Add to an error what the workers said before they left, and where their logs lie."""
-        said = faults(self._app)
+        said: list[str] = []
+        with suppress(OperatorError):  # the broker may be what failed
+            said = faults(self._app)
         cause = f" {said[0]}" if said else ""
         return OperatorError(
             f"{error}{cause} The workers' logs are in {self._crew.logs}; running the same command again goes on from here."

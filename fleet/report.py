@@ -24,7 +24,7 @@ def print_audit(console: Console, report: AuditReport) -> None:
     if report.dead_by_reason:
         say(console, f"  dead letters: {counts(report.dead_by_reason)}; see: framefleet dead list {report.job}")
     if not report.plan_complete:
-        say(console, "  the plan is not complete: the source has not been read to its end")
+        say(console, "  the plan is not complete; run the command that made the job again")
     for finding in report.findings:
         say(console, f"  {finding}")
 
@@ -53,7 +53,7 @@ def print_letters(console: Console, letters: Iterable[tuple[str, DeadLetter]]) -
     heads = ("reason", "stage", "frame", "video", "letter")
     if not console.is_terminal:
         for row in rows:
-            say(console, "\t".join(row))
+            console.file.write("\t".join(row) + "\n")  # the console would turn tabs into spaces
         return
     table = Table(*heads, box=None, header_style="bold")
     for row in rows:
@@ -80,4 +80,4 @@ def counts(by_name: Mapping[str, int]) -> str:
 
 def say(console: Console, words: str) -> None:
     """Print words as they are."""
-    console.print(words, soft_wrap=True, highlight=False, markup=False)
+    console.print(words, soft_wrap=True, highlight=False, markup=False, emoji=False)

@@ -28,10 +28,12 @@ def plan(job: Job, spec: JobSpec, open_source: Callable[[], Source]) -> Iterator
         return
     source = open_source()
     source.skipped.update(standing.skipped)
-    sightings = _limited(source.sightings(after=standing.cursor), limit=spec.selection.limit, already=standing.videos)
+    left_out = dict(standing.skipped)
+    seen = _noting(source, left_out, after=standing.cursor)
+    sightings = _limited(seen, limit=spec.selection.limit, already=standing.videos)
     groups = shards(sightings, first_ordinal=standing.shards, videos_per_shard=spec.videos_per_shard)
     while group := list(islice(groups, part_size(standing.parts))):
-        part = _part(standing.parts, group, job=job, spec=spec, skipped=source.skipped)
+        part = _part(standing.parts, group, job=job, spec=spec, skipped=left_out)
         if job.create_part(part) is None:
             raise OperatorError(
                 f"Another producer is planning {job.url}: part {standing.parts} appeared. Let it finish, then run this again."
@@ -57,6 +59,13 @@ class _Standing:
         self.videos += part.header.videos
         self.cursor = part.header.cursor
         self.skipped = part.header.skipped
+
+
+def _noting(source: Source, left_out: dict[str, int], *, after: str) -> Iterator[Sighting]:
+    """Keep what was left out up to the latest video: what is left out behind it will be met again if the producer dies."""
+    for sighting in source.sightings(after=after):
+        left_out.update(source.skipped)
+        yield sighting
 
 
 def part_size(part: int) -> int:

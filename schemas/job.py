@@ -62,7 +62,7 @@ class PlanPartHeader(Model):
     videos: int
     size_bytes: int
     """Bytes of all the videos planned in this part."""
-    skipped: dict[str, int] = {}
+    skipped: dict[str, int] = Field(default_factory=dict)
     """Objects of the source left out so far, counted by cause."""
 
 

@@ -4,7 +4,7 @@ import tomllib
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field, ValidationError, model_validator
+from pydantic import Field, model_validator
 
 from schemas.annotation import FIELDS, answer_schema
 from schemas.errors import OperatorError
@@ -100,12 +100,13 @@ def load_recipe(name_or_path: str) -> Recipe:
     """
     path = HOUSE_RECIPES / f"{name_or_path}.toml" if name_or_path in house_recipes() else Path(name_or_path)
     try:
-        table = tomllib.loads(path.read_text(encoding="utf-8"))
-        return Recipe.model_validate(_with_prompt_files(table, path.parent))
+        text = path.read_bytes()
     except OSError as error:
         message = f"There is no recipe {name_or_path!r}: name a TOML file or one of {', '.join(house_recipes())}."
         raise OperatorError(message) from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError, ValidationError) as error:
+    try:
+        return Recipe.model_validate(_with_prompt_files(tomllib.loads(text.decode()), path.parent))
+    except (OSError, ValueError) as error:  # TOML's, pydantic's and Unicode's errors are ValueErrors
         message = f"Recipe {name_or_path!r} is not valid: {error}"
         raise OperatorError(message) from error
 
@@ -114,6 +115,13 @@ def _with_prompt_files(table: dict[str, Any], folder: Path) -> dict[str, Any]:
     prompt = table.get("prompt")
     if not isinstance(prompt, dict):
         return table
-    files = {key.removesuffix("_file"): (folder / value).read_bytes().decode() for key, value in prompt.items() if key.endswith("_file")}
+    files = {key.removesuffix("_file"): _prompt_file(key, value, folder) for key, value in prompt.items() if key.endswith("_file")}
     texts = {key: value for key, value in prompt.items() if not key.endswith("_file")} | files
     return table | {"prompt": texts}
+
+
+def _prompt_file(key: str, name: object, folder: Path) -> str:
+    if not isinstance(name, str):
+        message = f"prompt.{key} must name a file"
+        raise ValueError(message)  # noqa: TRY004 - told to the operator with the other values that do not fit
+    return (folder / name).read_bytes().decode()

@@ -6,7 +6,6 @@ from pydantic import Field
 
 from schemas.model import Model, content_name
 
-
 UNKNOWN_ETAG = "?"
 """Etag of an object that could not be looked at when it was planned."""
 

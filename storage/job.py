@@ -158,9 +158,18 @@ def open_job(url: str) -> Job:
 
 
 def parse_part(body: bytes, *, key: str) -> PlanPart:
-    """Parse a part of the plan."""
-    header, *shards = split_lines(body, key=key)
-    return PlanPart(PlanPartHeader.model_validate_json(header), tuple(ShardTask.model_validate_json(line) for line in shards))
+    """Parse a part of the plan.
+
+    Raises:
+        OperatorError: it was cut or spoiled.
+    """
+    try:
+        header, *shards = split_lines(body, key=key)
+        return PlanPart(PlanPartHeader.model_validate_json(header), tuple(ShardTask.model_validate_json(line) for line in shards))
+    except ValueError as error:
+        raise OperatorError(
+            f"{key} of the plan is damaged ({error}); restore it from a backup, or begin the job anew elsewhere."
+        ) from error
 
 
 def seal(key: str, body: bytes, part: PlanPart) -> PlanPartSeal:
@@ -170,5 +179,13 @@ def seal(key: str, body: bytes, part: PlanPart) -> PlanPartSeal:
 
 def difference(standing: JobSpec, asked: JobSpec) -> str:
     """Say in which ways two specs ask for different work."""
-    pairs = {name: (getattr(standing, name), getattr(asked, name)) for name in IDENTITY}
-    return "; ".join(f"its {name} is {old!s}, not {new!s}" for name, (old, new) in pairs.items() if old != new)
+    old, new = told(standing), told(asked)
+    return "; ".join(f"its {name} is {old[name]}, not {new[name]}" for name in old if old[name] != new[name])
+
+
+def told(spec: JobSpec) -> dict[str, str]:
+    """What decides a spec's output, in an operator's words."""
+    recipe = {"recipe": f"{spec.recipe.name} ({spec.recipe_id})"}
+    selection = {f"selection.{name}": value for name, value in spec.selection}
+    rest = {name: getattr(spec, name) for name in IDENTITY if name not in {"recipe_id", "selection"}}
+    return {name: str(value) for name, value in (rest | selection | recipe).items()}

@@ -2,6 +2,7 @@
 
 import gzip
 import sys
+import zlib
 from collections.abc import Iterable
 from typing import TypeVar
 
@@ -24,11 +25,18 @@ def to_lines(models: Iterable[Model], *, key: str) -> bytes:
 
 
 def split_lines(body: bytes, *, key: str) -> list[bytes]:
-    """Undo `to_lines`, up to the parsing."""
-    if key.endswith(".zst"):
-        body = zstd.decompress(body)
-    elif key.endswith(".gz"):
-        body = gzip.decompress(body)
+    """Undo `to_lines`, up to the parsing.
+
+    Raises:
+        ValueError: the bytes were cut or spoiled.
+    """
+    try:
+        if key.endswith(".zst"):
+            body = zstd.decompress(body)
+        elif key.endswith(".gz"):
+            body = gzip.decompress(body)
+    except (zstd.ZstdError, zlib.error, EOFError, OSError) as error:
+        raise ValueError(str(error)) from error
     return body.splitlines()
 
 
@@ -36,6 +44,6 @@ def from_lines(kind: type[M], body: bytes, *, key: str) -> list[M]:
     """Parse what `to_lines` wrote.
 
     Raises:
-        ValueError: a line is not one of `kind` (pydantic's ValidationError is a ValueError).
+        ValueError: the bytes were spoiled, or a line is not one of `kind` (pydantic's ValidationError is a ValueError).
     """
     return [kind.model_validate_json(line) for line in split_lines(body, key=key)]

@@ -34,13 +34,10 @@ class Reporter:
         """Tell what is left and stop."""
         self._stopped.set()
         self._thread.join()
-        self._flush()
+        self.flush()
 
-    def _run(self) -> None:
-        while not self._stopped.wait(FLUSH_SECONDS):
-            self._flush()
-
-    def _flush(self) -> None:
+    def flush(self) -> None:
+        """Tell what was counted now."""
         with self._lock:
             tallies, self._tallies = self._tallies, defaultdict(Tally)
         try:
@@ -48,3 +45,7 @@ class Reporter:
                 Progress(self._app, job).add(tally)
         except OperatorError as error:
             log.warning("progress was not reported: %s", error)
+
+    def _run(self) -> None:
+        while not self._stopped.wait(FLUSH_SECONDS):
+            self.flush()

@@ -84,7 +84,7 @@ def letter_of(death: Death, *, task: ShardTask, spec: JobSpec, versions: dict[st
         pts_seconds=death.pts_seconds,
         reason=error.reason,
         stage=error.stage,
-        message=f"{error} {ADVICE[error.reason]}"[:MESSAGE_CHARS],
+        message=with_advice(error),
         attempts=(attempt.model_copy(update={"signal": error.signal}),),
         ffmpeg_log_tail=error.log_tail,
         raw_answer=error.raw_answer,
@@ -94,3 +94,9 @@ def letter_of(death: Death, *, task: ShardTask, spec: JobSpec, versions: dict[st
         earlier=task.earlier_letters,
         replay=shlex.join(["framefleet", "dead", "redrive", task.job, "--video", death.video.uri]),
     )
+
+
+def with_advice(error: PermanentError) -> str:
+    """An error's words, cut if they are long, and what to do about it."""
+    advice = ADVICE[error.reason]
+    return f"{str(error)[: MESSAGE_CHARS - len(advice) - 1]} {advice}"

@@ -85,6 +85,7 @@ class CaptionShard(Task):  # type: ignore[misc]  # celery has no types
             self._queue.send(child)
         Progress(self.app, task.job).settled(task.shard_id)
         self._reporter.count(task.job, Tally(shards=1))
+        self._reporter.flush()  # before the ack, so that an empty queue means exact figures
 
     def _put_back(self, task: ShardTask, attempt: int, error: Exception) -> None:
         """Hold the shard back for a moment, its lease alive, then give it to whoever asks."""

@@ -60,8 +60,8 @@ class Listing:
 
 def _place(source: str, after: str) -> tuple[Store, Iterator[ObjectMeta]]:
     """Tell a place to list from a single video, which is listed as itself."""
-    if posixpath.splitext(source)[1]:
-        url, key = split_uri(source)
+    url, key = split_uri(source)
+    if posixpath.splitext(key)[1]:
         store = open_store(url)
         try:
             meta = store.head(key)

@@ -3,7 +3,7 @@
 import hashlib
 import json
 import sys
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from io import BytesIO
@@ -21,6 +21,7 @@ from schemas.video import UNKNOWN_ETAG, VideoRef
 from storage import ObjectDenied, ObjectMissing, StoreError, shared_store, split_uri
 
 LOOKS_AT_ONCE = 32
+PARQUET_MAGIC = b"PAR1"
 
 
 class Entry(Model):
@@ -48,24 +49,31 @@ class Manifest:
     def sightings(self, *, after: str = "") -> Iterator[Sighting]:
         """Show the videos behind a row. Repeated URIs are shown once, so the rows before are read again but not looked at."""
         with ThreadPoolExecutor(LOOKS_AT_ONCE, thread_name_prefix="head") as pool:
-            for number, video in _ahead(pool, self._wanted(after=int(after or 0))):
-                cause = unwanted(video.uri, video.size_bytes, self._selection)
-                if cause and video.etag != UNKNOWN_ETAG:
+            for number, found in self._looked_at(pool, self._rows(after=int(after or 0))):
+                cause = found if isinstance(found, str) else self._unwanted(found)
+                if cause:
                     self.skipped[cause] += 1
-                    continue
-                yield Sighting(str(number), video.uri, video)
+                elif not isinstance(found, str):
+                    yield Sighting(str(number), found.uri, found)
 
-    def _wanted(self, *, after: int) -> Iterator[tuple[int, Entry]]:
-        """The rows behind a row that are not left out, numbered from 1."""
+    def _unwanted(self, video: VideoRef) -> str:
+        return "" if video.etag == UNKNOWN_ETAG else unwanted(video.uri, video.size_bytes, self._selection)
+
+    def _rows(self, *, after: int) -> Iterator[tuple[int, Entry | str]]:
+        """The rows behind a row, numbered from 1: an entry, or the cause why it is left out."""
         seen: set[bytes] = set()
         for number, entry in enumerate(self._entries(), start=1):
             name = hashlib.blake2b(entry.uri.encode(), digest_size=8).digest()
             cause = "repeated" if name in seen else unwanted(entry.uri, entry.size_bytes, self._selection)
             seen.add(name)
-            if number > after and cause:
-                self.skipped[cause] += 1
-            elif number > after:
-                yield number, entry
+            if number > after:
+                yield number, cause or entry
+
+    def _looked_at(self, pool: ThreadPoolExecutor, rows: Iterator[tuple[int, Entry | str]]) -> Iterator[tuple[int, VideoRef | str]]:
+        try:
+            yield from _ahead(pool, rows)
+        except StoreError as error:
+            raise OperatorError(f"A video cannot be looked at now ({error}); run the same command again to go on from here.") from error
 
     def _entries(self) -> Iterator[Entry]:
         try:
@@ -106,6 +114,8 @@ def _lines(lines: Iterable[bytes]) -> Iterator[Entry]:
 
 
 def _parquet(body: bytes) -> Iterator[Entry]:
+    if not (body.startswith(PARQUET_MAGIC) and body.endswith(PARQUET_MAGIC)):  # the reader would panic
+        raise ValueError("it is no Parquet file")
     for batch in read_parquet(BytesIO(body)):
         names = [name for name in ("uri", "etag", "size_bytes") if name in batch.schema.names]
         if "uri" not in names:
@@ -114,19 +124,21 @@ def _parquet(body: bytes) -> Iterator[Entry]:
         yield from (Entry.model_validate(dict(zip(names, row, strict=True))) for row in zip(*columns, strict=True))
 
 
-def _ahead(pool: ThreadPoolExecutor, entries: Iterator[tuple[int, Entry]]) -> Iterator[tuple[int, VideoRef]]:
+def _ahead(pool: ThreadPoolExecutor, rows: Iterator[tuple[int, Entry | str]]) -> Iterator[tuple[int, VideoRef | str]]:
     """Look at objects ahead of the consumer, a bounded number at once, in the manifest's order."""
-    waiting: list[tuple[int, Future[VideoRef]]] = []
-    for number, entry in entries:
-        waiting.append((number, pool.submit(_look, entry)))
+    waiting: deque[tuple[int, Future[VideoRef | str]]] = deque()
+    for number, row in rows:
+        waiting.append((number, pool.submit(_look, row)))
         if len(waiting) >= LOOKS_AT_ONCE:
-            yield waiting[0][0], waiting.pop(0)[1].result()
+            yield waiting[0][0], waiting.popleft()[1].result()
     for number, future in waiting:
         yield number, future.result()
 
 
-def _look(entry: Entry) -> VideoRef:
+def _look(entry: Entry | str) -> VideoRef | str:
     """Pin an entry to what lies there now. What is missing or denied is planned all the same, and dies with a reason."""
+    if isinstance(entry, str):
+        return entry
     if entry.etag and entry.size_bytes is not None:
         return VideoRef(uri=entry.uri, etag=entry.etag, size_bytes=entry.size_bytes)
     url, key = split_uri(entry.uri)

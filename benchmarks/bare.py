@@ -1,0 +1,149 @@
+"""The bare loop: what captioning a clip's keyframes costs in PyAV and simplejpeg alone, stage by stage.
+
+Runs beside the pipeline as a process of its own, one clip at a time with pauses, so that both meet the same machine at the same time:
+other tenants, caches and clock rate change a frame's cost by more than what is to be measured. Of two passes over a clip the second counts.
+It says its means when its standard input closes.
+"""
+
+import json
+import select
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field
+from itertools import cycle
+from pathlib import Path
+from typing import Self
+
+import av
+import numpy as np
+import simplejpeg
+from av.stream import Discard
+from av.video.reformatter import Interpolation, VideoReformatter
+
+from schemas.recipe import load_recipe
+from workers.engines.scripted import scripted_answer
+from workers.keyframe import Picture
+from workers.media.pictures import fit
+
+PAUSES = 4.0
+"""How long it rests after a clip, in times of what the clip took."""
+ROUNDS = 3
+"""How often it goes over all clips at least, even if told to end."""
+LEAN = {"probesize": "32", "analyzeduration": "0", "fpsprobesize": "0", "skip_frame": "all"}
+"""Open by the header alone; without the last FFmpeg decodes a frame to learn what the header says."""
+RECIPE = load_recipe("vidcap-12b")
+
+
+@dataclass(slots=True)
+class Laps:
+    """CPU seconds by stage, of clips that were gone over so often and had so many keyframes."""
+
+    passes: int = 0
+    frames: int = 0
+    seconds: dict[str, float] = field(default_factory=dict)
+
+    @contextmanager
+    def lap(self, stage: str) -> Iterator[None]:
+        """Add what the block takes to a stage."""
+        begun = time.thread_time()
+        try:
+            yield
+        finally:
+            self.seconds[stage] = self.seconds.get(stage, 0.0) + time.thread_time() - begun
+
+
+def go_over(path: str, laps: Laps) -> None:
+    """Take a clip's keyframes: open by the header, demux by the index, decode, scale, encode; and do what the scripted engine does."""
+    reformatter = VideoReformatter()
+    with laps.lap("open"):
+        container = av.open(path, options=LEAN)
+        stream = container.streams.video[0]
+        stream.codec_context.thread_count, stream.codec_context.skip_frame = 1, "NONKEY"
+        stream.discard = Discard.nonkey
+        keys = [entry for entry in stream.index_entries if entry.is_keyframe]
+    packets = container.demux(stream)
+    for key in keys:
+        with laps.lap("read"):
+            packet = next(packet for packet in packets if (packet.pos or 0) >= key.pos)
+        assert (packet.pos, packet.size) == (key.pos, key.size)
+        with laps.lap("decode"):
+            frame = [*stream.codec_context.decode(packet), *stream.codec_context.decode(None)][0]
+            stream.codec_context.flush_buffers()
+        with laps.lap("scale"):
+            width, height = fit((frame.width, frame.height), aspect=1.0, most=(RECIPE.image.max_width, RECIPE.image.max_height))
+            scaled = reformatter.reformat(frame, width, height, "rgb24", interpolation=Interpolation.AREA, threads=1)
+        plane = scaled.planes[0]
+        pixels = np.ndarray((height, width, 3), np.uint8, buffer=plane, strides=(plane.line_size, 3, 1))  # type: ignore[arg-type]  # a Buffer
+        with laps.lap("encode"):
+            simplejpeg.encode_jpeg(pixels, quality=RECIPE.image.jpeg_quality, colorspace="RGB", colorsubsampling="420")
+        picture = Picture(pixels.tobytes(), width, height)
+        with laps.lap("scripted engine"):
+            scripted_answer(picture, RECIPE.key_order)
+        laps.frames += 1
+    with laps.lap("open"):
+        container.close()
+    laps.passes += 1
+
+
+def go_over_as_anybody_would(path: str, laps: Laps) -> None:
+    """Take them the way of the manual: open, demux all, decode what is a keyframe."""
+    with laps.lap("plain open, demux and decode"), av.open(path) as container:
+        stream = container.streams.video[0]
+        stream.codec_context.thread_count = 1
+        stream.codec_context.skip_frame = "NONKEY"
+        for packet in container.demux(stream):
+            if packet.is_keyframe or not packet.size:
+                stream.codec_context.decode(packet)
+
+
+class Bare:
+    """The bare loop as a process of its own, for as long as a block runs."""
+
+    def __init__(self, files: list[Path]) -> None:
+        self._command = [sys.executable, __file__, *map(str, files)]
+        self._laps: list[Laps] = []
+
+    def __enter__(self) -> Self:
+        """Start it."""
+        self._process = subprocess.Popen(self._command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Have it say its means."""
+        means = self._process.communicate()[0]
+        self._laps = [Laps(**laps) for laps in json.loads(means)]
+
+    @property
+    def passes(self) -> int:
+        """How often the clip that it saw least was gone over."""
+        return min(laps.passes for laps in self._laps)
+
+    def ms_per_frame(self) -> dict[str, float]:
+        """CPU by stage, of a frame of the average clip; every clip counts the same, however often it was gone over."""
+        frames = sum(laps.frames / laps.passes for laps in self._laps)
+        return {stage: sum(laps.seconds[stage] / laps.passes for laps in self._laps) * 1000 / frames for stage in self._laps[0].seconds}
+
+
+def main(paths: list[str]) -> None:
+    """Go over the clips in turn until nobody listens any more."""
+    laps = {path: Laps() for path in paths}
+    for number, path in enumerate(cycle(paths)):
+        if number >= ROUNDS * len(paths) and _told_to_end(0.0):
+            break
+        begun = time.monotonic()
+        go_over(path, Laps())
+        go_over(path, laps[path])
+        go_over_as_anybody_would(path, laps[path])
+        _told_to_end(PAUSES * (time.monotonic() - begun))
+    json.dump([asdict(clip) for clip in laps.values()], sys.stdout)
+
+
+def _told_to_end(seconds: float) -> bool:
+    return bool(select.select([sys.stdin], [], [], seconds)[0])
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

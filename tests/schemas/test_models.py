@@ -1,0 +1,75 @@
+from itertools import chain
+
+import pytest
+from builders import ANNOTATION, RECIPE, HandmadeJob, letter, line, spec_of
+from pydantic import ValidationError
+
+from schemas import annotation, job, recipe, record, task, video
+from schemas.model import Model
+from schemas.reasons import ADVICE, Reason
+from schemas.record import DeadLetter, FrameRecord
+
+KINDS = sorted(
+    {
+        kind
+        for kind in chain.from_iterable(vars(module).values() for module in (annotation, job, recipe, record, task, video))
+        if isinstance(kind, type) and issubclass(kind, Model) and kind is not Model
+    },
+    key=lambda kind: kind.__name__,
+)
+
+
+@pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.__name__)
+def test_every_model_is_frozen_and_refuses_unknown_keys(kind: type[Model]) -> None:
+    assert kind.model_config["frozen"]
+    assert kind.model_config["extra"] == "forbid"
+
+
+def test_a_value_cannot_be_changed() -> None:
+    with pytest.raises(ValidationError, match="frozen"):
+        RECIPE.name = "other"
+
+
+def test_an_unknown_key_is_refused_at_any_depth() -> None:
+    spec = spec_of().model_dump(mode="json")
+    with pytest.raises(ValidationError, match=r"recipe\.sampling\.top_k"):
+        job.JobSpec.model_validate(spec | {"recipe": spec["recipe"] | {"sampling": {"top_k": 1}}})
+
+
+def test_a_line_and_a_letter_survive_json() -> None:
+    shard = HandmadeJob().shard("a.mp4")
+    assert FrameRecord.model_validate_json(line(shard).model_dump_json()) == line(shard)
+    assert DeadLetter.model_validate_json(letter(shard, 1, 3).model_dump_json()) == letter(shard, 1, 3)
+
+
+def test_a_line_of_another_schema_version_is_refused() -> None:
+    shard = HandmadeJob().shard("a.mp4")
+    with pytest.raises(ValidationError, match="schema_version"):
+        line(shard, schema_version=2)
+
+
+def test_the_nine_fields_of_a_line_stand_under_one_key() -> None:
+    dumped = line(HandmadeJob().shard("a.mp4")).model_dump()
+    assert dumped["annotation"] == ANNOTATION.model_dump()
+    assert not set(annotation.FIELDS) & set(dumped)
+
+
+@pytest.mark.parametrize("reason", Reason)
+def test_every_reason_says_what_to_do(reason: Reason) -> None:
+    assert ADVICE[reason].endswith(".")
+
+
+def test_no_advice_is_left_over() -> None:
+    assert set(ADVICE) == set(Reason)
+
+
+def test_a_spec_is_the_same_work_whoever_asked_and_whatever_the_recipe_is_called() -> None:
+    renamed = RECIPE.model_copy(update={"name": "other"})
+    assert spec_of().same_work_as(spec_of(renamed, created_by="bob", framefleet="9"))
+
+
+@pytest.mark.parametrize(
+    "fields", [{"source": "memory://x"}, {"videos_per_shard": 2}, {"compression": "gz"}, {"selection": job.Selection(limit=1)}], ids=str
+)
+def test_a_spec_that_asks_for_another_output_is_other_work(fields: dict[str, object]) -> None:
+    assert not spec_of().same_work_as(spec_of(**fields))
