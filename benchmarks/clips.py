@@ -17,6 +17,8 @@ import numpy.typing as npt
 from PIL import Image
 
 FPS = 24
+DRAWN_SECONDS = 6
+"""Clips are as many times as long; what is drawn repeats."""
 GOP = 48
 NOISE = 3.0
 """Standard deviation of the sensor noise, in steps of 8-bit luma."""
@@ -75,23 +77,34 @@ def spread(files: list[Path], folder: Path, *, count: int) -> None:
 
 
 def _write(clip: Clip, path: Path) -> None:
+    """Encode some seconds, and repeat their packets until the clip is long enough: drawing takes longer than decoding."""
     with av.open(str(path), "w") as container:
         stream = container.add_stream("libx264", rate=FPS, options=CODEC_OPTIONS)
         if not isinstance(stream, av.VideoStream):
             raise TypeError("libx264 is no video codec")
         stream.width, stream.height, stream.pix_fmt, stream.gop_size = clip.width, clip.height, "yuv420p", GOP
         stream.codec_context.time_base = Fraction(1, FPS)
-        for pixels in _pictures(clip):
-            container.mux(stream.encode(av.VideoFrame.from_ndarray(pixels, format="rgb24")))
-        container.mux(stream.encode(None))
+        frames = [av.VideoFrame.from_ndarray(pixels, format="rgb24") for pixels in _pictures(clip)]
+        packets = [packet for frame in (*frames, None) for packet in stream.encode(frame)]
+        drawn = [(bytes(packet), packet.pts or 0, packet.dts or 0, packet.is_keyframe) for packet in packets]
+        for repeat in range(clip.seconds // DRAWN_SECONDS):
+            for contents, pts, dts, is_keyframe in drawn:
+                container.mux(_packet(stream, contents, pts, dts, is_keyframe=is_keyframe, later=repeat * DRAWN_SECONDS * FPS))
+
+
+def _packet(stream: av.VideoStream, contents: bytes, pts: int, dts: int, *, is_keyframe: bool, later: int) -> "av.Packet[av.VideoStream]":
+    packet = av.Packet(contents)
+    packet.stream, packet.time_base, packet.is_keyframe = stream, Fraction(1, FPS), is_keyframe
+    packet.pts, packet.dts = pts + later, dts + later
+    return packet
 
 
 def _pictures(clip: Clip) -> Iterator[npt.NDArray[np.uint8]]:
     random = np.random.default_rng(clip.seed)
-    margin = clip.seconds * FPS
+    margin = DRAWN_SECONDS * FPS
     scene = _texture(random, clip.width + margin, clip.height + margin)
     noise = random.normal(0, NOISE, (2 * clip.height, 2 * clip.width, 1)).round().astype(np.int16)
-    for number in range(clip.seconds * FPS):
+    for number in range(DRAWN_SECONDS * FPS):
         view = scene[number // 2 : number // 2 + clip.height, number : number + clip.width].copy()
         _blob(view, x=(number * 5 + 200) % clip.width, y=clip.height // 3, radius=clip.height // 8)
         down, right = random.integers(0, clip.height), random.integers(0, clip.width)

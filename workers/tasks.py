@@ -74,7 +74,6 @@ class CaptionShard(Task):  # type: ignore[misc]  # celery has no types
                 self._put_back(task, attempt, error)
             except Exception as error:
                 log.exception("shard %s of %s failed unexpectedly", task.shard_id, task.job)
-                self._complain(f"Shard {task.shard_id} of {task.job}: {type(error).__name__}: {error}")
                 self._put_back(task, attempt, error)
 
     def _work(self, task: ShardTask, attempt: int) -> None:
@@ -90,6 +89,7 @@ class CaptionShard(Task):  # type: ignore[misc]  # celery has no types
     def _put_back(self, task: ShardTask, attempt: int, error: Exception) -> None:
         """Hold the shard back for a moment, its lease alive, then give it to whoever asks."""
         log.warning("shard %s goes back to the queue after attempt %d: %s", task.shard_id, attempt, error)
+        self._complain(f"{error} Trying again.")
         time.sleep(delay_seconds(attempt=attempt, jitter=random.random()))  # noqa: S311 - spreads load, guards nothing
         raise Reject(error, requeue=True) from error
 

@@ -1,4 +1,4 @@
-"""An engine for tests and benchmarks: it looks at no picture, but always says the same about the same pixels."""
+"""An engine for tests and benchmarks: it looks at no picture, but takes it as a JPEG as HTTP engines do, and says the same of the same."""
 
 import asyncio
 import json
@@ -37,7 +37,7 @@ class Load:
 class ScriptedEngine:
     """Answers after `latency_seconds`, at most `concurrency` questions at once, and measures how busy it was.
 
-    For tests and benchmarks only: its annotations are valid, and made up from a checksum of the pixels.
+    For tests and benchmarks only: its annotations are valid, and made up from a checksum of the JPEG.
     """
 
     def __init__(self, *, latency_seconds: float = 0.0, concurrency: int = 8) -> None:
@@ -48,7 +48,7 @@ class ScriptedEngine:
         self._load: Load | None = None
 
     async def answer(self, picture: Picture, ask: Ask) -> Answer:
-        """Say what the pixels' checksum says, in the recipe's order of keys."""
+        """Say what the JPEG's checksum says, in the recipe's order of keys."""
         async with self._slots:
             with self._counted():
                 ready_at = time.monotonic() + self._latency_seconds
@@ -91,7 +91,7 @@ class ScriptedEngine:
 
 def scripted_answer(picture: Picture, key_order: Sequence[str]) -> str:
     """The answer for these pixels: valid JSON with its keys in the order given."""
-    checksum = zlib.crc32(picture.rgb)
+    checksum = zlib.crc32(picture.jpeg)
     thing, place, doing = (choices[checksum % len(choices)] for choices in (THINGS, PLACES, DOINGS))
     fields = {
         "description": f"Frame {checksum:08x} shows {thing} in {place}; {doing}.",

@@ -10,6 +10,7 @@ import struct
 import subprocess
 import sys
 import threading
+from collections.abc import Callable
 from pathlib import Path
 from typing import IO, Self, cast
 
@@ -30,17 +31,36 @@ class ForkServerDiedError(Exception):
     """The fork server is gone, and its children with it: nothing is said about the video."""
 
 
-class Child:
-    """One forked child, as its parent holds it: a conversation, shared pictures, and a pidfd to kill it by."""
+class Slots:
+    """Memory that a child writes pictures into and its parent only reads. It outlives the child: fresh pages cost more than the pixels."""
 
-    def __init__(self, *, slot_bytes: int) -> None:
-        self._slot_bytes = slot_bytes
+    def __init__(self, slot_bytes: int) -> None:
+        self.slot_bytes = slot_bytes
+        self.memory = os.memfd_create("pictures", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
+        os.ftruncate(self.memory, SLOTS * slot_bytes)
+        fcntl.fcntl(self.memory, *SEALS)  # a file that shrank under the mapping would kill this process by SIGBUS
+        self._pictures = mmap.mmap(self.memory, SLOTS * slot_bytes, prot=mmap.PROT_READ)
+
+    def picture(self, slot: int, size_bytes: int) -> bytes:
+        """Copy a picture out of its slot: from here on the child cannot change it."""
+        start = slot * self.slot_bytes
+        return self._pictures[start : start + size_bytes]
+
+    def close(self) -> None:
+        """Give the memory back."""
+        self._pictures.close()
+        os.close(self.memory)
+
+
+class Child:
+    """One forked child, as its parent holds it: a conversation, slots for pictures, and a pidfd to kill it by."""
+
+    def __init__(self, slots: Slots, *, put_back: Callable[[Slots], None]) -> None:
+        self._slots = slots
+        self._put_back = put_back
         self._pidfd = -1
         self._status: int | None = None
-        self._memory = os.memfd_create("pictures", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
-        os.ftruncate(self._memory, SLOTS * slot_bytes)
-        fcntl.fcntl(self._memory, *SEALS)  # a file that shrank under the mapping would kill this process by SIGBUS
-        self._pictures = mmap.mmap(self._memory, SLOTS * slot_bytes, prot=mmap.PROT_READ)
+        self.picture = slots.picture
         self.conversation, self._far_end = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         self._obituary, self._far_obituary = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
 
@@ -51,7 +71,7 @@ class Child:
             ForkServerDiedError: there is nobody to ask.
         """
         try:
-            socket.send_fds(control, [b"F"], [self._far_end.fileno(), self._memory, self._far_obituary.fileno()])
+            socket.send_fds(control, [b"F"], [self._far_end.fileno(), self._slots.memory, self._far_obituary.fileno()])
             self._far_end.close()
             self._far_obituary.close()
             self._obituary.settimeout(START_SECONDS)
@@ -61,11 +81,6 @@ class Child:
         if not fresh or not descriptors:
             raise ForkServerDiedError
         self._pidfd = descriptors[0]
-
-    def picture(self, slot: int, size_bytes: int) -> bytes:
-        """Copy a picture out of its slot: from here on the child cannot change it."""
-        start = slot * self._slot_bytes
-        return self._pictures[start : start + size_bytes]
 
     def kill(self) -> None:
         """End the process, whatever it does."""
@@ -89,8 +104,10 @@ class Child:
             os.close(self._pidfd)
         for end in (self._far_end, self._far_obituary, self._obituary):
             end.close()
-        self._pictures.close()
-        os.close(self._memory)
+        if self._status is None:  # nobody saw the process end, so nobody knows who writes there
+            self._slots.close()
+        else:
+            self._put_back(self._slots)
 
     def __enter__(self) -> Self:
         """Let go at the end of a block."""
@@ -137,6 +154,7 @@ class ForkServer:
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
+        self._idle: list[Slots] = []
         self._zygote: Zygote | None = Zygote()
 
     def fork(self, *, slot_bytes: int) -> Child:
@@ -150,7 +168,7 @@ class ForkServer:
             for _ in range(STARTS):
                 if self._zygote is None:
                     raise FatalError("The decoder is closed.")
-                child = Child(slot_bytes=slot_bytes)
+                child = Child(self._slots(slot_bytes), put_back=self._idle.append)
                 try:
                     child.request(self._zygote.control)
                 except ForkServerDiedError:
@@ -167,3 +185,14 @@ class ForkServer:
             if self._zygote is not None:
                 self._zygote.end()
             self._zygote = None
+            while self._idle:
+                self._idle.pop().close()
+
+    def _slots(self, slot_bytes: int) -> Slots:
+        """Slots that no child writes to any more, or new ones. Recipes differ in size; other sizes make room."""
+        while self._idle:
+            slots = self._idle.pop()
+            if slots.slot_bytes == slot_bytes:
+                return slots
+            slots.close()
+        return Slots(slot_bytes)

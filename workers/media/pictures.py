@@ -22,7 +22,8 @@ class Pictures:
 
     def __init__(self, memory_descriptor: int, job: Job) -> None:
         self._job = job
-        self._memory = mmap.mmap(memory_descriptor, SLOTS * job.slot_bytes)
+        mapped_at_once = mmap.MAP_SHARED | mmap.MAP_POPULATE  # the pages are there from the video before; faults would cost more
+        self._memory = mmap.mmap(memory_descriptor, SLOTS * job.slot_bytes, flags=mapped_at_once)
         self._reformatter = VideoReformatter()
 
     def place(self, frame: VideoFrame, stream: VideoStream, slot: int) -> tuple[int, int]:

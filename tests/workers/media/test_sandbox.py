@@ -103,13 +103,17 @@ def test_a_child_waits_for_a_slow_consumer(lone: tuple[Decoder, int]) -> None:
     assert [clips.number_of(frame.picture.array) for frame in [first, *frames]] == list(range(40))
 
 
-def test_a_finished_child_leaves_no_trace(lone: tuple[Decoder, int]) -> None:
+SLOTS_OF_ONE_CHILD = 2
+"""Descriptors of the memory that the next child writes into: the memfd, and mmap's own copy of it."""
+
+
+def test_a_finished_child_leaves_nothing_but_its_slots_for_the_next(lone: tuple[Decoder, int]) -> None:
     decoder, zygote = lone
     descriptors = len(os.listdir("/proc/self/fd"))  # noqa: PTH208
     for _ in range(3):
         assert len(list(keyframes(decoder, Bytes(clips.make(Clip()))))) == 4
     assert children_of(zygote) == []
-    assert len(os.listdir("/proc/self/fd")) == descriptors  # noqa: PTH208
+    assert len(os.listdir("/proc/self/fd")) == descriptors + SLOTS_OF_ONE_CHILD  # noqa: PTH208
     assert len(os.listdir(f"/proc/{zygote}/fd")) == 4  # noqa: PTH208 - the standard three and its control
 
 
@@ -219,3 +223,10 @@ def test_nothing_survives_a_killed_parent(tmp_path: Path) -> None:
         (child,) = children_of(zygote)
         parent.kill()
     assert eventually(lambda: not is_alive(zygote) and not is_alive(child))
+
+
+def test_slots_are_given_back_when_the_decoder_closes() -> None:
+    descriptors = len(os.listdir("/proc/self/fd"))  # noqa: PTH208
+    with Decoder() as decoder:
+        assert len(list(keyframes(decoder, Bytes(clips.make(Clip()))))) == 4
+    assert len(os.listdir("/proc/self/fd")) == descriptors  # noqa: PTH208
