@@ -75,7 +75,7 @@ class Progress:
 
 
 def report_fault(app: Celery, message: str) -> None:
-    """Say why a worker left, for the operator who asks."""
+    """Say why a worker left or put a shard back, for the operator who asks."""
     with redis_of(app) as redis:
         redis.pipeline().lpush("framefleet:faults", message).ltrim("framefleet:faults", 0, FAULTS_KEPT - 1).expire(
             "framefleet:faults", KEPT_SECONDS
@@ -83,6 +83,6 @@ def report_fault(app: Celery, message: str) -> None:
 
 
 def faults(app: Celery) -> list[str]:
-    """Why workers left, the latest first."""
+    """Why workers left or put shards back, the latest first."""
     with redis_of(app) as redis:
         return [item.decode() for item in redis.lrange("framefleet:faults", 0, -1)]

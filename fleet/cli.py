@@ -111,7 +111,7 @@ def launch(
     """Plan a source and keep a fleet's queue fed until everything is enqueued. Run it again to go on where it stopped."""
     job, spec = asked.job()
     sent = feed(planned(job, spec), job=job, queue=ShardQueue(make_app(broker)), stopped=lambda: False, window=window)
-    err.print(f"{sent} shards enqueued; watch them with: framefleet status {job.url} --broker {broker}", soft_wrap=True)
+    err.print(f"{sent} shards enqueued; watch them with: framefleet status {job.url} --broker {o.without_password(broker)}", soft_wrap=True)
 
 
 @app.command()

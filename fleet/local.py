@@ -156,6 +156,7 @@ class Run:
         self._app, self._job, self._crew, self._stop, self._view = app, job, crew, stop, view
         self._queue, self._progress, self._ledger = ShardQueue(app), Progress(app, job.url), Ledger()
         self._planned: Callable[[], bool] = lambda: False
+        self._heard = ""
 
     def to_the_end(self, tasks: Iterable[ShardTask]) -> AuditReport:
         """Feed and watch until storage says complete."""
@@ -205,7 +206,15 @@ class Run:
         worst = max(self._progress.attempts().items(), key=lambda item: item[1], default=("", 0))
         if worst[1] > ATTEMPTS:
             raise OperatorError(f"Shard {worst[0]} came back {worst[1]} times.")
+        self._listen()
         self._show(tally)
+
+    def _listen(self) -> None:
+        """Pass on what a worker complains of, unless it says the same again."""
+        said = next(iter(faults(self._app)), self._heard)
+        if said != self._heard:
+            self._heard = said
+            self._view.say(f"A worker says: {said}")
 
     def _show(self, tally: Tally) -> None:
         done = min(self._ledger.videos, self._ledger.before + tally.videos)

@@ -158,6 +158,12 @@ def use_worker(env: dict[str, str], broker: str | None) -> None:
     os.environ.update(env | ({"FRAMEFLEET_BROKER_URL": broker} if broker else {}))
 
 
+def without_password(broker: str) -> str:
+    """A broker's URL as it may stand in a log."""
+    credentials, found, place = broker.rpartition("@")
+    return f"{credentials.partition('://')[0]}://***@{place}" if found else broker
+
+
 def engine_for(recipe: Recipe) -> EngineName:
     """The engine that a recipe was made for."""
     return "opencv" if recipe.model.name == load_recipe("opencv").model.name else "openai"

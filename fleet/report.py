@@ -44,7 +44,7 @@ def print_status(console: Console, status: JobStatus) -> None:
             console, f"  broker: {status.broker.waiting} shards wait, {status.broker.in_work} in work, {status.broker.frames} frames so far"
         )
         for fault in status.broker.faults[:3]:
-            say(console, f"  a worker left: {fault}")
+            say(console, f"  a worker says: {fault}")
 
 
 def print_letters(console: Console, letters: Iterable[tuple[str, DeadLetter]]) -> None:

@@ -20,7 +20,7 @@ class BrokerStatus(Model):
     frames: int
     """Frames captioned since the broker started."""
     faults: tuple[str, ...]
-    """Why workers left, the latest first."""
+    """Why workers left or put shards back, the latest first."""
 
 
 class JobStatus(Model):

@@ -1,11 +1,13 @@
 """Runs the real command line in processes of its own, and reads what it leaves behind with as little of the fleet's own code as it can."""
 
+import atexit
 import gzip
 import json
 import os
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -27,6 +29,9 @@ from storage.job import open_job
 
 CHECKOUT = Path(__file__).parent.parent
 PATIENCE_SECONDS = 90.0
+SCRATCH = tempfile.TemporaryDirectory(prefix="ff-")
+"""What killed runs leave lying; its name is short, since a unix socket's path may be."""
+atexit.register(SCRATCH.cleanup)
 SLIDES = Clip(frames=8, gop=1, seconds_between_frames=2, rate=10)
 """Eight keyframes, all far enough apart to be chosen."""
 
@@ -50,7 +55,8 @@ class Ended:
 
 def environment(extra: Mapping[str, str] | None = None) -> dict[str, str]:
     """This process's environment without settings that a developer may have for a fleet."""
-    return {name: value for name, value in os.environ.items() if not name.startswith("FRAMEFLEET_")} | dict(extra or {})
+    own = {name: value for name, value in os.environ.items() if not name.startswith("FRAMEFLEET_")}
+    return own | {"TMPDIR": SCRATCH.name} | dict(extra or {})
 
 
 def command(*words: object) -> list[str]:

@@ -9,6 +9,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from io import BytesIO
 from typing import Annotated
 
+from arro3.core import RecordBatch
 from arro3.io import read_parquet
 from pydantic import Field, ValidationError
 
@@ -62,12 +63,17 @@ class Manifest:
     def _rows(self, *, after: int) -> Iterator[tuple[int, Entry | str]]:
         """The rows behind a row, numbered from 1: an entry, or the cause why it is left out."""
         seen: set[bytes] = set()
+        number = 0
         for number, entry in enumerate(self._entries(), start=1):
             name = hashlib.blake2b(entry.uri.encode(), digest_size=8).digest()
             cause = "repeated" if name in seen else unwanted(entry.uri, entry.size_bytes, self._selection)
             seen.add(name)
             if number > after:
                 yield number, cause or entry
+        if number < max(after, 1):  # a pipe whose command failed must not pass for a source that is exhausted
+            rows = f"has {number} rows where {after} were read before; give it whole" if number else "is empty"
+            shown = "on standard input" if self._source == "-" else self._source
+            raise OperatorError(f"The manifest {shown} {rows}.")
 
     def _looked_at(self, pool: ThreadPoolExecutor, rows: Iterator[tuple[int, Entry | str]]) -> Iterator[tuple[int, VideoRef | str]]:
         try:
@@ -116,12 +122,19 @@ def _lines(lines: Iterable[bytes]) -> Iterator[Entry]:
 def _parquet(body: bytes) -> Iterator[Entry]:
     if not (body.startswith(PARQUET_MAGIC) and body.endswith(PARQUET_MAGIC)):  # the reader would panic
         raise ValueError("it is no Parquet file")
-    for batch in read_parquet(BytesIO(body)):
+    for batch in _batches(body):
         names = [name for name in ("uri", "etag", "size_bytes") if name in batch.schema.names]
         if "uri" not in names:
             raise ValueError("it has no column named uri")
         columns = [batch.column(name).to_pylist() for name in names]
         yield from (Entry.model_validate(dict(zip(names, row, strict=True))) for row in zip(*columns, strict=True))
+
+
+def _batches(body: bytes) -> Iterator[RecordBatch]:
+    try:
+        yield from read_parquet(BytesIO(body))
+    except Exception as error:  # the reader raises this very class
+        raise ValueError(str(error)) from error
 
 
 def _ahead(pool: ThreadPoolExecutor, rows: Iterator[tuple[int, Entry | str]]) -> Iterator[tuple[int, VideoRef | str]]:

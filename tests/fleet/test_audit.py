@@ -158,8 +158,6 @@ def test_a_line_that_contradicts_itself_is_invalid(handmade: HandmadeJob) -> Non
     assert found(handmade).invalid == 1
 
 
-
-
 @pytest.mark.parametrize("compression", ["zst", "gz"])
 def test_an_object_that_was_cut_is_invalid_and_its_videos_uncovered(compression: str) -> None:
     handmade = HandmadeJob(spec_of(compression=compression))

@@ -105,7 +105,7 @@ def test_another_selection_into_the_same_output_is_refused(done: Done) -> None:
     assert "limit is 0, not 2" in ended.err
 
 
-@pytest.mark.parametrize("verb", [("audit",), ("status",), ("dead", "list"), ("dead", "redrive")])
+@pytest.mark.parametrize("verb", [("status",), ("dead", "redrive")])
 def test_a_prefix_without_a_job_is_named(tmp_path: Path, verb: tuple[str, ...]) -> None:
     ended = framefleet(*verb, tmp_path)
     assert ended.status == 1

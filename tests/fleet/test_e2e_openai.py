@@ -1,13 +1,27 @@
 """The main job with an OpenAI-compatible endpoint."""
 
 import re
+import signal
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import pytest
-from chat_server import ChatServer, Request, completion, failure
+from chat_server import ChatServer, Reply, Request, completion, failure, models
 from clips import Clip
-from fleet_runs import Ended, audited, everything, frame_ids, framefleet, free_port, letters, records, write_clips
+from fleet_runs import (
+    Ended,
+    audited,
+    command,
+    everything,
+    frame_ids,
+    framefleet,
+    free_port,
+    letters,
+    records,
+    running,
+    wait_until,
+    write_clips,
+)
 
 from schemas.annotation import FIELDS
 from workers.engines.scripted import scripted_answer
@@ -37,7 +51,8 @@ def test_an_endpoint_captions_every_frame_and_its_usage_is_kept(clips: Path, tmp
         ended = caption(clips, tmp_path / "job", server.url, {"FRAMEFLEET_OPENAI_API_KEY": KEY})
         assert ended.status == 0, ended.said
         assert {request.headers["Authorization"] for request in server.requests} == {f"Bearer {KEY}"}
-        assert len(server.questions) == audited(tmp_path / "job").frames == 12
+        assert audited(tmp_path / "job").frames == 12
+        assert len(server.questions) == 12 + 1  # and one whether it is there at all
         assert {question["model"] for question in server.questions} == {"tiny"}
     usages = [record.usage for record in records(tmp_path / "job")]
     assert {(usage.prompt_tokens, usage.output_tokens, usage.finish_reason) for usage in usages} == {(900, 150, "stop")}
@@ -59,10 +74,10 @@ def test_an_endpoint_that_is_down_stops_the_run_and_buries_nobody(clips: Path, t
 
 
 def test_a_refused_key_stops_the_run_and_is_never_written_down(clips: Path, tmp_path: Path) -> None:
-    def refuse(request: Request) -> object:
+    def refuse(request: Request) -> Reply:
         return failure(401, f"the key {request.headers['Authorization']} is not known")
 
-    with ChatServer(refuse, listing=failure(401, f"the key {KEY} is not known")) as server:  # type: ignore[arg-type]
+    with ChatServer(refuse, listing=failure(401, f"the key {KEY} is not known")) as server:
         ended = caption(clips, tmp_path / "job", server.url, {"FRAMEFLEET_OPENAI_API_KEY": KEY})
     assert ended.status == 1
     assert "FRAMEFLEET_OPENAI_API_KEY" in ended.err
@@ -73,14 +88,37 @@ def test_a_refused_key_stops_the_run_and_is_never_written_down(clips: Path, tmp_
     assert letters(tmp_path / "job") == {}
 
 
-def test_an_endpoint_that_goes_away_in_mid_run_buries_nobody(clips: Path, tmp_path: Path) -> None:
-    def last_but(request: Request) -> object:
-        return completion(ANSWER) if request.number <= 4 else failure(503, "overloaded")
+def test_an_endpoint_that_loses_its_model_in_mid_run_buries_nobody(clips: Path, tmp_path: Path) -> None:
+    def forget(request: Request) -> Reply:
+        if request.number <= 4:
+            return completion(ANSWER)
+        server.listing = models("another")
+        return failure(404, "the model is not here")
 
-    with ChatServer(last_but) as server:  # type: ignore[arg-type]
-        ended = caption(clips, tmp_path / "job", server.url, {"FRAMEFLEET_OPENAI_PATIENCE_SECONDS": "1"})
+    with ChatServer(forget) as server:
+        ended = caption(clips, tmp_path / "job", server.url)
     assert ended.status == 1
+    assert "The workers cannot go on" in ended.err
+    assert "the model is not here" in ended.err or "another" in ended.err
     assert letters(tmp_path / "job") == {}
     with ChatServer(lambda _: completion(ANSWER)) as server:
         assert caption(clips, tmp_path / "job", server.url).status == 0
     assert audited(tmp_path / "job").frames == 12
+
+
+def test_an_operator_is_told_of_an_overloaded_endpoint_and_may_give_up(clips: Path, tmp_path: Path) -> None:
+    def overload(request: Request) -> Reply:
+        return completion(ANSWER) if request.number == 1 else failure(503, "overloaded")
+
+    with ChatServer(overload) as server:
+        words = command(
+            "caption", clips, "--out", tmp_path / "job", "--engine", "openai", "--openai-url", server.url, "--openai-model", "tiny"
+        )
+        with running(words, tmp_path / "said", {"FRAMEFLEET_OPENAI_PATIENCE_SECONDS": "1"}) as run:
+            wait_until(lambda: "A worker says" in (tmp_path / "said" / "stderr").read_text())
+            run.signal(signal.SIGINT)
+            ended = run.ended(within_seconds=30)
+            assert run.left_behind() == []
+    assert ended.status == 130
+    assert "overloaded" in ended.err
+    assert letters(tmp_path / "job") == {}

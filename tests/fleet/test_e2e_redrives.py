@@ -72,7 +72,7 @@ def test_a_repaired_file_with_fewer_frames_leaves_no_letter_and_is_captioned_onc
     source, job = tmp_path / "in", tmp_path / "out"
     source.mkdir()
     (source / HALF).write_bytes(bad_files()[HALF]())
-    assert framefleet("caption", source, "--out", job, "--engine", "scripted", "--every", 0).status == 3
+    assert framefleet("caption", source, "--out", job, "--engine", "scripted", "--every", 0, "--workers", 1).status == 3
     (source / HALF).write_bytes(make(Clip(frames=10)))
     assert redrive(tmp_path).status == 0
     assert dead(job) == {}

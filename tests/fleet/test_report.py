@@ -85,7 +85,7 @@ def test_a_status_tells_of_the_broker_and_the_latest_faults(handmade: HandmadeJo
     words = printed(print_status, status)
     assert "4 shards wait, 2 in work, 9 frames so far" in words
     assert "left out of the plan: 3 excluded" in words
-    assert words.count("a worker left") == 3
+    assert words.count("a worker says") == 3
 
 
 def test_letters_in_a_pipe_are_lines_of_five_columns(handmade: HandmadeJob, shard: ShardTask) -> None:
