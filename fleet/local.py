@@ -157,6 +157,8 @@ class Run:
         self._queue, self._progress, self._ledger = ShardQueue(app), Progress(app, job.url), Ledger()
         self._planned: Callable[[], bool] = lambda: False
         self._heard = ""
+        self._begun = False
+        self._view.note("starting the workers")
 
     def to_the_end(self, tasks: Iterable[ShardTask]) -> AuditReport:
         """Feed and watch until storage says complete."""
@@ -207,6 +209,9 @@ class Run:
         if worst[1] > ATTEMPTS:
             raise OperatorError(f"Shard {worst[0]} came back {worst[1]} times.")
         self._listen()
+        if not self._begun and tally != Tally():
+            self._begun = True
+            self._view.note("")
         self._show(tally)
 
     def _listen(self) -> None:
