@@ -60,7 +60,7 @@ def test_the_verdict_says_whether_all_is_there_and_nothing_else(
 
 
 def test_a_plan_that_is_not_complete_is_told(handmade: HandmadeJob) -> None:
-    assert "the source has not been read to its end" in printed(print_audit, audit(handmade.job))
+    assert "the plan is not complete; run the command that made the job again" in printed(print_audit, audit(handmade.job))
 
 
 @pytest.mark.usefixtures("shard")

@@ -2,6 +2,9 @@
 
 from collections.abc import Sequence
 
+ROUNDING_SECONDS = 1e-6
+"""Keyframes exactly the gap apart, 1.8 and 3.8 say, differ by a little less in floating point."""
+
 
 def choose(seconds: Sequence[float], *, min_gap_seconds: float, max_per_video: int) -> list[int]:
     """Choose among keyframes shown at `seconds` (in any order) and return their ordinals, ascending.
@@ -21,6 +24,6 @@ def _apart(seconds: Sequence[float], gap: float) -> list[int]:
         return in_time
     kept: list[int] = []
     for ordinal in in_time:
-        if not kept or seconds[ordinal] - seconds[kept[-1]] >= gap:
+        if not kept or seconds[ordinal] - seconds[kept[-1]] >= gap - ROUNDING_SECONDS:
             kept.append(ordinal)
     return kept

@@ -41,3 +41,8 @@ def test_a_choice_of_few_is_spread_over_the_whole_video() -> None:
     chosen = choose(list(range(1000)), min_gap_seconds=0, max_per_video=10)
     assert {later - earlier for earlier, later in itertools.pairwise(chosen)} == {100}
     assert chosen[0] == 50
+
+
+def test_keyframes_exactly_the_gap_apart_are_kept_whatever_rounding_says() -> None:
+    assert 3.8 - 1.8 < 2.0
+    assert choose([1.8, 3.8, 5.8], min_gap_seconds=2.0, max_per_video=0) == [0, 1, 2]
