@@ -94,7 +94,7 @@ def test_the_list_of_the_dead_can_be_read_by_programs_and_cut(job: Job) -> None:
 
 def test_a_letter_says_what_to_do_and_how_to_try_again(job: Job) -> None:
     said = framefleet("dead", "show", job.folder, "encrypted.mp4").out
-    assert "supply a clear copy" in said
+    assert "Supply a clear copy" in said
     assert f"framefleet dead redrive file://{job.folder} --video file://{job.source}/encrypted.mp4" in said
     ended = framefleet("dead", "show", job.folder, "nobody")
     assert ended.status == 1
