@@ -1,7 +1,8 @@
 """A decoded keyframe on its way to an engine."""
 
 from dataclasses import dataclass
-from functools import cached_property
+from enum import StrEnum
+from typing import Self
 
 import numpy as np
 import numpy.typing as npt
@@ -10,24 +11,44 @@ import simplejpeg
 from schemas.errors import PermanentError
 
 
-@dataclass(frozen=True)
-class Picture:
-    """Pixels as an engine gets them: packed sRGB, `height` x `width` x 3 bytes, upright, scaled to the recipe's size."""
+class Form(StrEnum):
+    """What an engine takes pictures as."""
 
-    rgb: bytes
+    RGB = "rgb"
+    """Packed sRGB, `height` x `width` x 3 bytes."""
+    JPEG = "jpeg"
+    """A JPEG file with 4:2:0 chroma."""
+
+
+@dataclass(frozen=True, slots=True)
+class Picture:
+    """An upright picture, scaled to the recipe's size, in the one form that its engine takes."""
+
+    body: bytes
     width: int
     height: int
-    jpeg_quality: int = 90
+    form: Form = Form.RGB
+
+    @classmethod
+    def of(cls, pixels: npt.NDArray[np.uint8], *, form: Form, jpeg_quality: int) -> Self:
+        """Copy or encode pixels of shape (height, width, 3), once."""
+        height, width, _ = pixels.shape
+        if form is Form.RGB:
+            return cls(pixels.tobytes(), width, height, form)
+        body = simplejpeg.encode_jpeg(pixels, quality=jpeg_quality, colorspace="RGB", colorsubsampling="420")
+        return cls(bytes(body), width, height, form)
 
     @property
     def array(self) -> npt.NDArray[np.uint8]:
-        """The pixels as a read-only array of shape (height, width, 3); no copy."""
-        return np.frombuffer(self.rgb, np.uint8).reshape(self.height, self.width, 3)
+        """The pixels of an RGB picture as a read-only array of shape (height, width, 3); no copy."""
+        assert self.form is Form.RGB  # noqa: S101 - an engine that takes no RGB asked for it
+        return np.frombuffer(self.body, np.uint8).reshape(self.height, self.width, 3)
 
-    @cached_property
+    @property
     def jpeg(self) -> bytes:
-        """The picture as a JPEG (4:2:0), encoded once."""
-        return bytes(simplejpeg.encode_jpeg(self.array, quality=self.jpeg_quality, colorspace="RGB", colorsubsampling="420"))
+        """The file of a JPEG picture."""
+        assert self.form is Form.JPEG  # noqa: S101 - an engine that takes no JPEG asked for it
+        return self.body
 
 
 @dataclass(frozen=True, slots=True)

@@ -98,7 +98,7 @@ class ShardRun:
         recipe = self.spec.recipe
         try:
             source = open_video(work.video)
-            for frame in self.room.decoder.keyframes(source, policy=recipe.keyframes, image=recipe.image, only_frames=only):
+            for frame in self.room.keyframes(source, recipe, only_frames=only):
                 work.frames_chosen = frame.frames_chosen
                 if isinstance(frame, Keyframe):
                     draft = Draft.of(frame, video=work.video, task=self.task, attempt=self.attempt, versions=self.room.versions)

@@ -3,16 +3,16 @@
 import asyncio
 import threading
 from collections import Counter
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Iterator
 from concurrent.futures import Future
 from importlib.metadata import version
 from typing import Any, TypeVar
 
 from schemas.recipe import Recipe
 from workers.engines import Engine, open_engine
-from workers.keyframe import Picture
+from workers.keyframe import DeadFrame, Keyframe, Picture
 from workers.ladder import Caption, annotate
-from workers.media import Limits
+from workers.media import ByteSource, Limits
 from workers.media.sandbox import Decoder
 from workers.settings import WorkerSettings
 
@@ -42,6 +42,11 @@ class Room:
             self._stop()
             raise
         self.versions = {"framefleet": version("framefleet"), "av": version("av"), **self.engine.versions}
+
+    def keyframes(self, source: ByteSource, recipe: Recipe, *, only_frames: frozenset[int] | None) -> Iterator[Keyframe | DeadFrame]:
+        """Decode a video's keyframes, as the recipe chooses them and as the engine takes pictures; see `Decoder.keyframes`."""
+        form = self.engine.takes
+        return self.decoder.keyframes(source, policy=recipe.keyframes, image=recipe.image, form=form, only_frames=only_frames)
 
     def caption(self, picture: Picture, recipe: Recipe) -> "Future[Caption]":
         """Start captioning a picture; waits while the worker holds as many pictures as it may."""

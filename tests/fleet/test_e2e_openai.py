@@ -5,6 +5,7 @@ import signal
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
+import numpy as np
 import pytest
 from chat_server import ChatServer, Reply, Request, completion, failure, models
 from clips import Clip
@@ -25,10 +26,10 @@ from fleet_runs import (
 
 from schemas.annotation import FIELDS
 from workers.engines.scripted import scripted_answer
-from workers.keyframe import Picture
+from workers.keyframe import Form, Picture
 
 KEY = "sk-e2e-secret-0123456789"
-ANSWER = scripted_answer(Picture(bytes(12), width=2, height=2), FIELDS)
+ANSWER = scripted_answer(Picture.of(np.zeros((2, 2, 3), np.uint8), form=Form.JPEG, jpeg_quality=90), FIELDS)
 
 
 @pytest.fixture(scope="module")

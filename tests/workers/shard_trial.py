@@ -44,10 +44,8 @@ class ScriptedDecoder:
     scripts: dict[str, list[Scene]]
     asked: list[tuple[str, frozenset[int] | None]] = field(default_factory=list)
 
-    def keyframes(
-        self, source: ByteSource, *, policy: KeyframePolicy, image: ImageSize, only_frames: frozenset[int] | None
-    ) -> Iterator[Keyframe | DeadFrame]:
-        assert (policy, image) == (KeyframePolicy(), ImageSize())
+    def keyframes(self, source: ByteSource, recipe: Recipe, *, only_frames: frozenset[int] | None) -> Iterator[Keyframe | DeadFrame]:
+        assert (recipe.keyframes, recipe.image) == (KeyframePolicy(), ImageSize())
         name = source.read(start=0, end=source.size_bytes).decode()
         self.asked.append((name, only_frames))
         for scene in self.scripts.get(name, frames(2)):
@@ -67,10 +65,13 @@ class FakeRoom:
     futures: list["Future[Caption]"] = field(default_factory=list)
     versions: dict[str, str] = field(default_factory=lambda: {"framefleet": "9"})
 
+    def keyframes(self, source: ByteSource, recipe: Recipe, *, only_frames: frozenset[int] | None) -> Iterator[Keyframe | DeadFrame]:
+        return self.decoder.keyframes(source, recipe, only_frames=only_frames)
+
     def caption(self, picture: Picture, _recipe: Recipe) -> "Future[Caption]":
         future: Future[Caption] = Future()
         self.futures.append(future)
-        answer = self.answers.get(picture.rgb.decode().strip(), CAPTION)
+        answer = self.answers.get(picture.body.decode().strip(), CAPTION)
         if isinstance(answer, Exception):
             future.set_exception(answer)
         elif answer is not None:

@@ -12,10 +12,10 @@ from schemas.recipe import ModelRef, Prompt, Recipe, SamplingParams
 from workers.engines import Answer, Ask
 from workers.engines.openai import OpenAiEngine
 from workers.engines.scripted import scripted_answer
-from workers.keyframe import Picture
+from workers.keyframe import Form, Picture
 from workers.ladder import annotate
 
-PICTURE = Picture(rgb=bytes(16 * 16 * 3), width=16, height=16)
+PICTURE = Picture(b"no real file", width=16, height=16, form=Form.JPEG)
 PROMPT = Prompt(short_text="Be brief.", long_text="Describe.")
 RECIPE = Recipe(name="test", model=ModelRef(name="tiny", revision="1"), prompt=PROMPT, sampling=SamplingParams(seed=7, max_tokens=1000))
 GOOD = scripted_answer(PICTURE, FIELDS)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Protocol, assert_never
 
 from schemas.recipe import Recipe
-from workers.keyframe import Picture
+from workers.keyframe import Form, Picture
 from workers.settings import WorkerSettings
 
 
@@ -40,6 +40,8 @@ class Engine(Protocol):
 
     concurrency: int
     """How many questions it can usefully have in flight."""
+    takes: Form
+    """What pictures it wants."""
     versions: dict[str, str]
     """Provenance for the records: what answers, in which version."""
 

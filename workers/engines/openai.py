@@ -22,6 +22,7 @@ from collections.abc import Awaitable, Callable
 from http import HTTPStatus
 from typing import TypeVar
 
+import numpy as np
 from pydantic import BaseModel, SecretStr, ValidationError
 
 from schemas.errors import FatalError, PermanentError, TransientError
@@ -31,12 +32,12 @@ from workers.backoff import delay_seconds
 from workers.chat import Completion, Listing, ResponseFormat, TokenUsage, request_body, server_message
 from workers.endpoint import Blame, Endpoint, Reply, Setback
 from workers.engines import Answer, Ask
-from workers.keyframe import Picture
+from workers.keyframe import Form, Picture
 
 BUSY = frozenset({HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE})
 FAULTS = frozenset({HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.CONFLICT, HTTPStatus.TOO_EARLY})
 REFUSED = frozenset({HTTPStatus.BAD_REQUEST, HTTPStatus.REQUEST_ENTITY_TOO_LARGE, HTTPStatus.UNPROCESSABLE_ENTITY})
-GREY = Picture(rgb=bytes([128]) * (32 * 32 * 3), width=32, height=32)
+GREY = Picture.of(np.full((32, 32, 3), 128, np.uint8), form=Form.JPEG, jpeg_quality=90)
 
 T = TypeVar("T")
 M = TypeVar("M", bound=BaseModel)
@@ -91,6 +92,7 @@ class OpenAiEngine:
         self._retries = retries
         self._first_delay_seconds = first_delay_seconds
         self.concurrency = concurrency
+        self.takes = Form.JPEG
         self.versions = {"engine": "openai", "endpoint": self._endpoint.host}
 
     async def answer(self, picture: Picture, ask: Ask) -> Answer:

@@ -17,7 +17,7 @@ from schemas.annotation import FrameAnnotation
 from schemas.errors import FatalError, PermanentError
 from schemas.reasons import Reason, Stage
 from workers.engines import Answer, Ask
-from workers.keyframe import Picture
+from workers.keyframe import Form, Picture
 
 MODEL = "opencv-measurements"
 """The only model whose recipes are answered here: a record must not claim to come from another."""
@@ -48,6 +48,7 @@ class OpenCvEngine:
     def __init__(self, *, threads: int = 1, load: Callable[[], Observer] | None = None) -> None:
         bundled, versions = _import_measuring()
         self.concurrency = threads
+        self.takes = Form.RGB
         self.versions = {"engine": "opencv"} | versions
         self._load = load or bundled
         self._own = threading.local()

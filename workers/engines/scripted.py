@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
 from workers.engines import Answer, Ask
-from workers.keyframe import Picture
+from workers.keyframe import Form, Picture
 
 THINGS = ("a lamp", "a bicycle", "a red door", "two cups", "a river", "a tree", "a clock", "a map")
 PLACES = ("a kitchen", "a quiet street", "a workshop", "a field under clouds", "a station hall", "a stage")
@@ -42,6 +42,7 @@ class ScriptedEngine:
 
     def __init__(self, *, latency_seconds: float = 0.0, concurrency: int = 8) -> None:
         self.concurrency = concurrency
+        self.takes = Form.JPEG
         self.versions = {"engine": "scripted"}
         self._latency_seconds = latency_seconds
         self._slots = asyncio.Semaphore(concurrency)

@@ -1,37 +1,38 @@
 """The child's end of the conversation."""
 
 import json
+import mmap
 import os
 import socket
 
-from workers.media.wire import BYTES_TAG, CHUNK, LENGTH_BYTES, MAX_READ, SLOTS, Job
+from workers.media.wire import INBOX_BYTES, LENGTH, SLOTS, Job
 
 
 class Channel:
     """Asks the parent for bytes and tells it what was found. Where the parent is gone, so is the child."""
 
-    def __init__(self, wire: socket.socket) -> None:
+    def __init__(self, wire: socket.socket, memory_descriptor: int) -> None:
         self._wire = wire
+        # every page is there from the video before, and a fault would cost more than what is copied
+        self.memory = mmap.mmap(memory_descriptor, 0, flags=mmap.MAP_SHARED | mmap.MAP_POPULATE)
         self._free = list(range(SLOTS))
 
     def job(self) -> Job:
         """Take the parent's orders."""
-        length = int.from_bytes(self._gather(LENGTH_BYTES))
-        return Job.from_json(self._gather(length))
+        return Job.from_json(self._inbox())
 
     def read(self, start: int, end: int) -> bytes:
         """Read bytes `start` to `end` (exclusive) of the object."""
         pieces = []
-        for low in range(start, end, MAX_READ):
-            high = min(end, low + MAX_READ)
-            self.say("read", start=low, end=high)
-            pieces.append(self._gather(high - low))
-        return bytes(pieces[0]) if len(pieces) == 1 else b"".join(pieces)
+        for low in range(start, end, INBOX_BYTES):
+            self.say("read", start=low, end=min(end, low + INBOX_BYTES))
+            pieces.append(self._inbox())
+        return pieces[0] if len(pieces) == 1 else b"".join(pieces)
 
     def slot(self) -> int:
         """Take a free slot; waits while the consumer holds all of them."""
         while not self._free:
-            self._receive(memoryview(bytearray(CHUNK)))
+            self._receive()
         return self._free.pop()
 
     def say(self, kind: str, **fields: object) -> None:
@@ -44,25 +45,22 @@ class Channel:
     def wait_for_goodbye(self) -> None:
         """Linger until the parent has read everything and hangs up."""
         while True:
-            self._receive(memoryview(bytearray(CHUNK)))
+            self._receive()
 
-    def _gather(self, size_bytes: int) -> bytearray:
-        body = bytearray(size_bytes)
-        view = memoryview(body)
-        while view:
-            view = view[self._receive(view) :]
-        return body
+    def _inbox(self) -> bytes:
+        while (length := self._receive()) is None:
+            pass
+        return self.memory[:length]
 
-    def _receive(self, into: memoryview) -> int:
-        """Take one packet: bytes go `into` the buffer, a freed slot to its list. Returns the number of bytes."""
-        tag = bytearray(1)
+    def _receive(self) -> int | None:
+        """Take one packet: returns how many bytes lie in the inbox, or notes a freed slot."""
         try:
-            size, _, _, _ = self._wire.recvmsg_into([tag, into])
+            packet = self._wire.recv(LENGTH.size)
         except OSError:
-            size = 0
-        if size == 0:
+            packet = b""
+        if not packet:
             os._exit(0)
-        if tag[0] == BYTES_TAG:
-            return size - 1
-        self._free.append(tag[0])
-        return 0
+        if len(packet) == LENGTH.size:
+            return int(LENGTH.unpack(packet)[0])
+        self._free.append(packet[0])
+        return None

@@ -24,10 +24,10 @@ def live(conversation: int, memory: int, *, zygote: int, base_bytes: int) -> NoR
     """Take the job, give up everything that it does not need, do it, and leave without looking back."""
     try:
         confine.forsake(parent=zygote, keep={conversation, memory})
-        channel = Channel(socket.socket(fileno=conversation))
-        job = channel.job()
-        pictures = Pictures(memory, job)
+        channel = Channel(socket.socket(fileno=conversation), memory)
         os.close(memory)
+        job = channel.job()
+        pictures = Pictures(channel.memory, job)
         confine.limit(address_space=base_bytes + job.memory_bytes, cpu_seconds=job.cpu_seconds)
         log = LogLines()
         log.listen()

@@ -1,5 +1,7 @@
 """Decodes one keyframe alone: packet in, picture out, nothing left behind in the decoder."""
 
+import gc
+
 from av.codec.context import CodecContext
 from av.error import DecoderNotFoundError, PatchWelcomeError
 from av.video.frame import VideoFrame
@@ -22,6 +24,7 @@ def decode_alone(video: Video, packet: VideoPacket) -> VideoFrame:
         UnreadableError: no sound picture came out.
     """
     refuse_encrypted(packet)
+    gc.collect()  # a frame whose side data was looked at holds itself, and with it megabytes that the next one can use
     codec = video.stream.codec_context
     try:
         frames = [*codec.decode(packet), *codec.decode(None)]

@@ -14,8 +14,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import IO, Self, cast
 
+import numpy as np
+import numpy.typing as npt
+
 from schemas.errors import FatalError
-from workers.media.wire import SLOTS
 
 ROOT = Path(__file__).resolve().parents[2]
 BOOT = "import sys; sys.path.insert(0, sys.argv[1]); from workers.media.zygote import main; main(int(sys.argv[2]))"
@@ -31,36 +33,42 @@ class ForkServerDiedError(Exception):
     """The fork server is gone, and its children with it: nothing is said about the video."""
 
 
-class Slots:
-    """Memory that a child writes pictures into and its parent only reads. It outlives the child: fresh pages cost more than the pixels."""
+class SharedMemory:
+    """What a child and its parent have mapped, by its wire. It outlives the child: fresh pages cost more than what is copied."""
 
-    def __init__(self, slot_bytes: int) -> None:
-        self.slot_bytes = slot_bytes
-        self.memory = os.memfd_create("pictures", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
-        os.ftruncate(self.memory, SLOTS * slot_bytes)
-        fcntl.fcntl(self.memory, *SEALS)  # a file that shrank under the mapping would kill this process by SIGBUS
-        self._pictures = mmap.mmap(self.memory, SLOTS * slot_bytes, prot=mmap.PROT_READ)
+    def __init__(self, size_bytes: int) -> None:
+        self.size_bytes = size_bytes
+        self.descriptor = os.memfd_create("pictures", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
+        os.ftruncate(self.descriptor, size_bytes)
+        fcntl.fcntl(self.descriptor, *SEALS)  # a file that shrank under the mapping would kill this process by SIGBUS
+        self._mapped = mmap.mmap(self.descriptor, size_bytes)
 
-    def picture(self, slot: int, size_bytes: int) -> bytes:
-        """Copy a picture out of its slot: from here on the child cannot change it."""
-        start = slot * self.slot_bytes
-        return self._pictures[start : start + size_bytes]
+    def put(self, body: bytes | memoryview) -> None:
+        """Lay bytes into the inbox."""
+        self._mapped[: len(body)] = body
+
+    def pixels(self, start: int, *, width: int, height: int) -> npt.NDArray[np.uint8]:
+        """View a picture, of shape (height, width, 3). The child can change it still: read each pixel once, then free its slot.
+
+        Raises:
+            ValueError: it would not lie within the memory.
+        """
+        return np.frombuffer(self._mapped, np.uint8, width * height * 3, start).reshape(height, width, 3)
 
     def close(self) -> None:
         """Give the memory back."""
-        self._pictures.close()
-        os.close(self.memory)
+        self._mapped.close()
+        os.close(self.descriptor)
 
 
 class Child:
-    """One forked child, as its parent holds it: a conversation, slots for pictures, and a pidfd to kill it by."""
+    """One forked child, as its parent holds it: a conversation, a shared memory, and a pidfd to kill it by."""
 
-    def __init__(self, slots: Slots, *, put_back: Callable[[Slots], None]) -> None:
-        self._slots = slots
+    def __init__(self, memory: SharedMemory, *, put_back: Callable[[SharedMemory], None]) -> None:
+        self.memory = memory
         self._put_back = put_back
         self._pidfd = -1
         self._status: int | None = None
-        self.picture = slots.picture
         self.conversation, self._far_end = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         self._obituary, self._far_obituary = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
 
@@ -71,7 +79,7 @@ class Child:
             ForkServerDiedError: there is nobody to ask.
         """
         try:
-            socket.send_fds(control, [b"F"], [self._far_end.fileno(), self._slots.memory, self._far_obituary.fileno()])
+            socket.send_fds(control, [b"F"], [self._far_end.fileno(), self.memory.descriptor, self._far_obituary.fileno()])
             self._far_end.close()
             self._far_obituary.close()
             self._obituary.settimeout(START_SECONDS)
@@ -105,9 +113,9 @@ class Child:
         for end in (self._far_end, self._far_obituary, self._obituary):
             end.close()
         if self._status is None:  # nobody saw the process end, so nobody knows who writes there
-            self._slots.close()
+            self.memory.close()
         else:
-            self._put_back(self._slots)
+            self._put_back(self.memory)
 
     def __enter__(self) -> Self:
         """Let go at the end of a block."""
@@ -154,10 +162,10 @@ class ForkServer:
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._idle: list[Slots] = []
+        self._idle: list[SharedMemory] = []
         self._zygote: Zygote | None = Zygote()
 
-    def fork(self, *, slot_bytes: int) -> Child:
+    def fork(self, *, memory_size: int) -> Child:
         """Have a child forked.
 
         Raises:
@@ -168,7 +176,7 @@ class ForkServer:
             for _ in range(STARTS):
                 if self._zygote is None:
                     raise FatalError("The decoder is closed.")
-                child = Child(self._slots(slot_bytes), put_back=self._idle.append)
+                child = Child(self._memory(memory_size), put_back=self._idle.append)
                 try:
                     child.request(self._zygote.control)
                 except ForkServerDiedError:
@@ -188,11 +196,11 @@ class ForkServer:
             while self._idle:
                 self._idle.pop().close()
 
-    def _slots(self, slot_bytes: int) -> Slots:
-        """Slots that no child writes to any more, or new ones. Recipes differ in size; other sizes make room."""
+    def _memory(self, size_bytes: int) -> SharedMemory:
+        """Memory that no child writes to any more, or a new one. Recipes differ in size; other sizes make room."""
         while self._idle:
-            slots = self._idle.pop()
-            if slots.slot_bytes == slot_bytes:
-                return slots
-            slots.close()
-        return Slots(slot_bytes)
+            memory = self._idle.pop()
+            if memory.size_bytes == size_bytes:
+                return memory
+            memory.close()
+        return SharedMemory(size_bytes)

@@ -10,7 +10,7 @@ from av.video.frame import VideoFrame
 from av.video.reformatter import Interpolation, VideoReformatter
 from av.video.stream import VideoStream
 
-from workers.media.wire import SLOTS, Job
+from workers.media.wire import Job
 
 SANE_ASPECT = 16
 """A pixel more oblong than this is a broken header, not a picture."""
@@ -20,10 +20,9 @@ Pixels = npt.NDArray[np.uint8]
 class Pictures:
     """The slots that the parent reads from. One reformatter serves all frames, since most need the same."""
 
-    def __init__(self, memory_descriptor: int, job: Job) -> None:
+    def __init__(self, memory: mmap.mmap, job: Job) -> None:
         self._job = job
-        mapped_at_once = mmap.MAP_SHARED | mmap.MAP_POPULATE  # the pages are there from the video before; faults would cost more
-        self._memory = mmap.mmap(memory_descriptor, SLOTS * job.slot_bytes, flags=mapped_at_once)
+        self._memory = memory
         self._reformatter = VideoReformatter()
 
     def place(self, frame: VideoFrame, stream: VideoStream, slot: int) -> tuple[int, int]:
@@ -34,7 +33,7 @@ class Pictures:
         width, height = fit((frame.width, frame.height), aspect=_pixel_aspect(stream), most=most)
         scaled = self._reformatter.reformat(frame, width, height, "rgb24", interpolation=Interpolation.AREA, threads=1)
         upright = _upright(_pixels(scaled), matrix)
-        room = np.frombuffer(self._memory, np.uint8, upright.size, slot * self._job.slot_bytes)
+        room = np.frombuffer(self._memory, np.uint8, upright.size, self._job.slot_at(slot))
         room.reshape(upright.shape)[...] = upright
         return upright.shape[1], upright.shape[0]
 

@@ -7,7 +7,7 @@ from typing import Self
 from schemas.errors import PermanentError, TransientError
 from schemas.reasons import Reason, Stage
 from schemas.recipe import ImageSize, KeyframePolicy
-from workers.keyframe import DeadFrame, Keyframe
+from workers.keyframe import DeadFrame, Form, Keyframe
 from workers.media import ByteSource, Limits
 from workers.media.forkserver import ForkServer, ForkServerDiedError
 from workers.media.session import Session
@@ -25,7 +25,13 @@ class Decoder:
         self._forkserver = ForkServer()
 
     def keyframes(
-        self, source: ByteSource, *, policy: KeyframePolicy, image: ImageSize, only_frames: frozenset[int] | None = None
+        self,
+        source: ByteSource,
+        *,
+        policy: KeyframePolicy,
+        image: ImageSize,
+        form: Form = Form.RGB,
+        only_frames: frozenset[int] | None = None,
     ) -> Iterator[Keyframe | DeadFrame]:
         """Yield the chosen keyframes in their order, dead ones among them; closing the generator kills and reaps the child.
 
@@ -40,7 +46,7 @@ class Decoder:
         given: set[int] = set()
         for _ in range(ATTEMPTS):
             try:
-                with closing(self._session(source, job, image.jpeg_quality)) as frames:
+                with closing(self._session(source, job, form, image.jpeg_quality)) as frames:
                     for frame in frames:
                         if frame.frame_index not in given:
                             given.add(frame.frame_index)
@@ -62,9 +68,10 @@ class Decoder:
         """End the fork server and every child."""
         self.close()
 
-    def _session(self, source: ByteSource, job: Job, jpeg_quality: int) -> Generator[Keyframe | DeadFrame]:
-        with self._forkserver.fork(slot_bytes=job.slot_bytes) as child:
-            yield from Session(child, source, job, deadline_seconds=self._limits.deadline_seconds, jpeg_quality=jpeg_quality).frames()
+    def _session(self, source: ByteSource, job: Job, form: Form, jpeg_quality: int) -> Generator[Keyframe | DeadFrame]:
+        with self._forkserver.fork(memory_size=job.memory_size) as child:
+            seconds = self._limits.deadline_seconds
+            yield from Session(child, source, job, deadline_seconds=seconds, form=form, jpeg_quality=jpeg_quality).frames()
 
     def _job(self, source: ByteSource, policy: KeyframePolicy, image: ImageSize, only_frames: frozenset[int] | None) -> Job:
         limits = self._limits

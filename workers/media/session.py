@@ -11,10 +11,10 @@ from pydantic import ValidationError
 
 from schemas.errors import PermanentError
 from schemas.reasons import Reason, Stage
-from workers.keyframe import DeadFrame, Keyframe, Picture
+from workers.keyframe import DeadFrame, Form, Keyframe, Picture
 from workers.media import ByteSource, messages
 from workers.media.forkserver import Child, ForkServerDiedError
-from workers.media.wire import BYTES_TAG, CHUNK, LENGTH_BYTES, MAX_MESSAGE, MAX_READ, Job
+from workers.media.wire import INBOX_BYTES, LENGTH, MAX_MESSAGE, SLOTS, Job
 
 RE_READS = 6
 """A child may ask for each byte this often: two passes, each with a few looks back."""
@@ -53,17 +53,10 @@ class Line:
         except ValidationError as error:
             raise ChildLiedError("a message that makes no sense") from error
 
-    def send(self, body: bytes) -> None:
-        """Send bytes that the child waits for."""
-        view = memoryview(body)
-        for start in range(0, len(view), CHUNK):
-            with self._on_the_clock():
-                self._wire.sendmsg([bytes([BYTES_TAG]), view[start : start + CHUNK]])
-
-    def free(self, slot: int) -> None:
-        """Give a slot back; a child that is gone needs none."""
-        with suppress(ChildLeftError), self._on_the_clock():
-            self._wire.send(bytes([slot]))
+    def send(self, packet: bytes) -> None:
+        """Send a packet that the child waits for."""
+        with self._on_the_clock():
+            self._wire.send(packet)
 
     @contextmanager
     def _on_the_clock(self) -> Iterator[None]:
@@ -84,11 +77,12 @@ class Line:
 class Session:
     """What has been said so far about one video, and what may be said next."""
 
-    def __init__(self, child: Child, source: ByteSource, job: Job, *, deadline_seconds: float, jpeg_quality: int) -> None:
+    def __init__(self, child: Child, source: ByteSource, job: Job, *, deadline_seconds: float, form: Form, jpeg_quality: int) -> None:
         self._child = child
         self._source = source
         self._job = job
         self._deadline_seconds = deadline_seconds
+        self._form = form
         self._jpeg_quality = jpeg_quality
         self._line = Line(child.conversation, seconds=deadline_seconds)
         self._budget = RE_READS * job.size_bytes + SPARE_READ_BYTES
@@ -103,9 +97,7 @@ class Session:
             ForkServerDiedError: the child was swept away with its fork server.
         """
         try:
-            job = self._job.to_json()
-            self._line.send(len(job).to_bytes(LENGTH_BYTES))
-            self._line.send(job)
+            self._hand_over(self._job.to_json())
             yield from self._converse()
         except ChildLeftError as error:
             raise self._obituary() from error
@@ -138,9 +130,13 @@ class Session:
 
     def _serve(self, read: messages.Read) -> None:
         self._budget -= read.end - read.start
-        _hold(read.start < read.end <= self._job.size_bytes and read.end - read.start <= MAX_READ, "a range out of bounds")
+        _hold(read.start < read.end <= self._job.size_bytes and read.end - read.start <= INBOX_BYTES, "a range out of bounds")
         _hold(self._budget >= 0, "more reading than any video needs")
-        self._line.send(self._source.read(start=read.start, end=read.end))
+        self._hand_over(self._source.read(start=read.start, end=read.end))
+
+    def _hand_over(self, body: bytes) -> None:
+        self._child.memory.put(body)
+        self._line.send(LENGTH.pack(len(body)))
 
     def _begin(self, opened: messages.Opened) -> None:
         _hold(self._opened is None, "opened twice")
@@ -158,11 +154,12 @@ class Session:
 
     def _take(self, frame: messages.Frame) -> Keyframe:
         opened = self._next(frame.index)
-        size_bytes = frame.width * frame.height * 3
         _hold(frame.width <= self._job.max_width and frame.height <= self._job.max_height, "a picture out of bounds")
-        rgb = self._child.picture(frame.slot, size_bytes)
-        _hold(len(rgb) == size_bytes, "a slot out of bounds")
-        self._line.free(frame.slot)
+        _hold(frame.slot < SLOTS, "a slot out of bounds")
+        pixels = self._child.memory.pixels(self._job.slot_at(frame.slot), width=frame.width, height=frame.height)
+        picture = Picture.of(pixels, form=self._form, jpeg_quality=self._jpeg_quality)
+        with suppress(ChildLeftError):  # it needs no slot
+            self._line.send(bytes([frame.slot]))
         return Keyframe(
             frame_index=frame.index,
             frames_chosen=opened.frames_chosen,
@@ -172,7 +169,7 @@ class Session:
             duration_seconds=frame.duration_seconds,
             source_width=frame.source_width,
             source_height=frame.source_height,
-            picture=Picture(rgb=rgb, width=frame.width, height=frame.height, jpeg_quality=self._jpeg_quality),
+            picture=picture,
             decode_seconds=frame.decode_seconds,
         )
 

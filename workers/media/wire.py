@@ -1,23 +1,22 @@
-"""The language between a worker and its decoding child: packets over a SOCK_SEQPACKET pair, and slots in shared memory.
+"""The language between a worker and its decoding child: short packets over a SOCK_SEQPACKET pair, and a memory that both have mapped.
 
 child ──▶ parent   one JSON object each: read, opened, frame, dead_frame, failed, done
-parent ──▶ child   first the Job, after its length; then a tag and a chunk of the bytes asked for, or the number of a slot now free
+parent ──▶ child   the number of a slot now free, in one byte; or how many bytes lie in the inbox: first the Job, then what was asked for
+memory             the inbox, which the parent writes; behind it slots for pictures, which the child writes
 """
 
 import json
+import struct
 from dataclasses import asdict, dataclass
 from typing import Any, Self
 
-SLOTS = 4
+SLOTS = 8
 """Pictures that may lie in shared memory at once: the child's lead over its consumer."""
 MAX_MESSAGE = 16 * 1024
-MAX_READ = 32 * 1024 * 1024
+INBOX_BYTES = 1024 * 1024
 """Bytes a child may ask for at once."""
-CHUNK = 64 * 1024
-BYTES_TAG = 0xFF
-"""First byte of a packet that carries bytes; any smaller value is a slot's number."""
-
-LENGTH_BYTES = 8
+LENGTH = struct.Struct("=I")
+"""How many bytes lie in the inbox."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +38,15 @@ class Job:
     def slot_bytes(self) -> int:
         """Room for the largest picture asked for, as packed RGB."""
         return self.max_width * self.max_height * 3
+
+    def slot_at(self, slot: int) -> int:
+        """Where a slot begins in the shared memory."""
+        return INBOX_BYTES + slot * self.slot_bytes
+
+    @property
+    def memory_size(self) -> int:
+        """Bytes of the shared memory."""
+        return self.slot_at(SLOTS)
 
     def to_json(self) -> bytes:
         """Write the job down for the child."""

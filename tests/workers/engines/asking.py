@@ -5,16 +5,18 @@ import socket
 from collections.abc import Awaitable, Callable
 from typing import Any, TypeVar
 
+import numpy as np
 import simplejpeg
 from chat_server import MODEL, ChatServer, Reply, Request, completion
 
 from schemas.recipe import ModelRef, Prompt, Recipe
 from workers.engines import Answer, Ask
 from workers.engines.openai import OpenAiEngine
-from workers.keyframe import Picture
+from workers.keyframe import Form, Picture
 
 T = TypeVar("T")
-RED = Picture(rgb=bytes([200, 30, 30]) * (64 * 48), width=64, height=48)
+RED_PIXELS = np.full((48, 64, 3), (200, 30, 30), np.uint8)
+RED = Picture.of(RED_PIXELS, form=Form.JPEG, jpeg_quality=90)
 RECIPE = Recipe(
     name="test",
     model=ModelRef(name=MODEL, revision="1"),

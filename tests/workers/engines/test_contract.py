@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 
 import pytest
-from asking import RED
+from asking import RED, RED_PIXELS
 from chat_server import ChatServer, completion
 
 from schemas.annotation import FIELDS
@@ -16,6 +16,7 @@ from workers.engines import Ask, Engine
 from workers.engines.openai import OpenAiEngine
 from workers.engines.opencv import OpenCvEngine
 from workers.engines.scripted import ScriptedEngine, scripted_answer
+from workers.keyframe import Picture
 from workers.ladder import annotate
 
 RECIPE = load_recipe("opencv").model_copy(update={"key_order": tuple(sorted(FIELDS))})
@@ -49,6 +50,11 @@ async def opencv() -> AsyncIterator[Engine]:
         await engine.close()
 
 
+def red_for(engine: Engine) -> Picture:
+    """A picture in the form that the engine takes."""
+    return Picture.of(RED_PIXELS, form=engine.takes, jpeg_quality=90)
+
+
 @pytest.fixture(params=[scripted, openai, opencv], ids=lambda opening: opening.__name__)
 def opening(request) -> Opening:
     return request.param
@@ -66,7 +72,7 @@ def test_an_answer_is_whole_and_fits_the_schema_on_the_first_rung(opening):
     async def go():
         counts = Counter()
         async with opening() as engine:
-            caption = await annotate(engine, RED, RECIPE, counts=counts)
+            caption = await annotate(engine, red_for(engine), RECIPE, counts=counts)
         assert (caption.usage.rung, caption.usage.finish_reason) == ("constrained", "stop")
         assert counts == {("constrained", "accepted"): 1}
 
@@ -76,7 +82,7 @@ def test_an_answer_is_whole_and_fits_the_schema_on_the_first_rung(opening):
 def test_keys_come_in_the_recipes_order(opening):
     async def go():
         async with opening() as engine:
-            answer = await engine.answer(RED, ASK)
+            answer = await engine.answer(red_for(engine), ASK)
         assert tuple(json.loads(answer.text)) == RECIPE.key_order
 
     asyncio.run(go())
@@ -86,7 +92,7 @@ def test_as_many_questions_as_it_names_are_answered_side_by_side(opening):
     async def go():
         async with opening() as engine:
             assert engine.concurrency >= 1
-            answers = await asyncio.gather(*(engine.answer(RED, ASK) for _ in range(engine.concurrency)))
+            answers = await asyncio.gather(*(engine.answer(red_for(engine), ASK) for _ in range(engine.concurrency)))
         assert len({answer.text for answer in answers}) == 1
 
     asyncio.run(go())
@@ -96,11 +102,11 @@ def test_a_cancelled_question_takes_no_place(opening):
     async def go():
         async with opening() as engine:
             for _ in range(engine.concurrency + 1):
-                asking = asyncio.create_task(engine.answer(RED, ASK))
+                asking = asyncio.create_task(engine.answer(red_for(engine), ASK))
                 await asyncio.sleep(0)
                 asking.cancel()
                 await asyncio.gather(asking, return_exceptions=True)
-            assert (await engine.answer(RED, ASK)).finish_reason == "stop"
+            assert (await engine.answer(red_for(engine), ASK)).finish_reason == "stop"
 
     asyncio.run(go())
 

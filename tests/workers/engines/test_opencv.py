@@ -21,7 +21,7 @@ from workers.engines.opencv import OpenCvEngine
 from workers.keyframe import Picture
 
 ASK = Ask(recipe=load_recipe("opencv"), max_tokens=500, temperature=0.0, seed=0)
-BLACK = Picture(rgb=bytes(48 * 32 * 3), width=48, height=32)
+BLACK = Picture(bytes(48 * 32 * 3), width=48, height=32)
 
 
 @pytest.fixture(scope="module")
@@ -33,7 +33,7 @@ def engine() -> Iterator[OpenCvEngine]:
 
 
 def picture(array) -> Picture:
-    return Picture(rgb=np.ascontiguousarray(array, np.uint8).tobytes(), width=array.shape[1], height=array.shape[0])
+    return Picture(np.ascontiguousarray(array, np.uint8).tobytes(), width=array.shape[1], height=array.shape[0])
 
 
 def drawn(*lines: str, width: int = 640, height: int = 360, scale: float = 1.2) -> np.ndarray:

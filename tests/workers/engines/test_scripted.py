@@ -2,13 +2,14 @@ import asyncio
 import json
 import time
 
+import numpy as np
 import pytest
 from asking import ASK, RECIPE, RED
 
 from workers.engines.scripted import Load, ScriptedEngine
-from workers.keyframe import Picture
+from workers.keyframe import Form, Picture
 
-BLUE = Picture(rgb=bytes([0, 0, 200]) * (64 * 48), width=64, height=48)
+BLUE = Picture.of(np.full((48, 64, 3), (0, 0, 200), np.uint8), form=Form.JPEG, jpeg_quality=90)
 
 
 async def ask_side_by_side(engine: ScriptedEngine, questions: int) -> float:

@@ -16,6 +16,7 @@ from processes import children_of, eventually, is_alive, zygotes
 from schemas.errors import FatalError, PermanentError, TransientError
 from schemas.reasons import Reason, Stage
 from schemas.recipe import ImageSize, KeyframePolicy
+from workers.keyframe import Keyframe
 from workers.media import Limits
 from workers.media.sandbox import Decoder
 
@@ -114,7 +115,7 @@ def test_a_finished_child_leaves_nothing_but_its_slots_for_the_next(lone: tuple[
         assert len(list(keyframes(decoder, Bytes(clips.make(Clip()))))) == 4
     assert children_of(zygote) == []
     assert len(os.listdir("/proc/self/fd")) == descriptors + SLOTS_OF_ONE_CHILD  # noqa: PTH208
-    assert len(os.listdir(f"/proc/{zygote}/fd")) == 4  # noqa: PTH208 - the standard three and its control
+    assert eventually(lambda: len(os.listdir(f"/proc/{zygote}/fd")) == 4)  # noqa: PTH208 - the standard three and its control
 
 
 def test_a_crash_is_named_by_its_signal(lone: tuple[Decoder, int]) -> None:
@@ -158,6 +159,12 @@ def test_a_child_short_of_memory_says_so() -> None:
     with Decoder(limits=Limits(memory_bytes=8 << 20)) as decoder, pytest.raises(PermanentError) as caught:
         list(keyframes(decoder, Bytes(clip)))
     assert caught.value.reason is Reason.DECODER_CRASHED
+
+
+def test_a_child_holds_one_picture_at_a_time() -> None:
+    clip = clips.make(Clip(width=1920, height=1088, frames=24, gop=1))
+    with Decoder(limits=Limits(memory_bytes=48 << 20)) as decoder:
+        assert len([frame for frame in keyframes(decoder, Bytes(clip)) if isinstance(frame, Keyframe)]) == 24
 
 
 def test_a_source_that_fails_ends_the_video_with_its_own_error(lone: tuple[Decoder, int]) -> None:

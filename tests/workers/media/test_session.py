@@ -10,9 +10,10 @@ from clips import Bytes
 
 from schemas.errors import PermanentError
 from schemas.reasons import Reason
-from workers.keyframe import DeadFrame
+from workers.keyframe import DeadFrame, Form
+from workers.media.forkserver import SharedMemory
 from workers.media.session import Session
-from workers.media.wire import MAX_READ, SLOTS, Job
+from workers.media.wire import INBOX_BYTES, SLOTS, Job
 
 JOB = Job(
     size_bytes=100,
@@ -48,7 +49,7 @@ LIES = {
     "one key too many": [OPENED | {"more": 1}],
     "a range past the end": [{"kind": "read", "start": 0, "end": 101}],
     "a range turned around": [{"kind": "read", "start": 50, "end": 50}],
-    "a range of everything": [{"kind": "read", "start": 0, "end": MAX_READ + 1}],
+    "a range of everything": [{"kind": "read", "start": 0, "end": INBOX_BYTES + 1}],
     "reading without end": [{"kind": "read", "start": 0, "end": 100}] * 7,
     "a frame before the video": [FRAME],
     "more frames than asked for": [OPENED | {"frames_chosen": 6}],
@@ -75,13 +76,11 @@ class Puppet:
     status: int | None = 0
 
     def __post_init__(self) -> None:
+        self.memory = SharedMemory(JOB.memory_size)
         self.conversation, self.far = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         for line in self.script:
             self.far.send(line if isinstance(line, bytes) else json.dumps(line).encode())
         self.far.shutdown(socket.SHUT_WR)
-
-    def picture(self, slot: int, size_bytes: int) -> bytes:
-        return bytes(4 * 192)[slot * 192 : slot * 192 + size_bytes]
 
     def reap(self) -> int | None:
         return self.status
@@ -89,6 +88,7 @@ class Puppet:
     def close(self) -> None:
         self.conversation.close()
         self.far.close()
+        self.memory.close()
 
 
 @pytest.fixture
@@ -97,7 +97,7 @@ def hold(request: pytest.FixtureRequest) -> Callable[..., object]:
         child = Puppet(script, **puppet)
         request.addfinalizer(child.close)
         source = Bytes(bytes(100))
-        small = Session(child, source, JOB, deadline_seconds=5, jpeg_quality=90)
+        small = Session(child, source, JOB, deadline_seconds=5, form=Form.RGB, jpeg_quality=90)
         small._budget = 600
         return list(small.frames())
 
@@ -116,7 +116,7 @@ def test_a_child_that_keeps_to_the_protocol_is_believed(hold) -> None:
     frame, dead = hold(
         [{"kind": "read", "start": 0, "end": 100}, OPENED, FRAME, DEAD | {"message": "bad\x1b[31m", "log_tail": "a\nb"}, DONE]
     )
-    assert (frame.picture.width, frame.picture.height, len(frame.picture.rgb)) == (8, 4, 96)
+    assert (frame.picture.width, frame.picture.height, len(frame.picture.body)) == (8, 4, 96)
     assert isinstance(dead, DeadFrame)
     assert (str(dead.error), dead.error.log_tail) == ("bad?[31m", "a\nb")
 
