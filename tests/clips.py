@@ -4,7 +4,7 @@ A clip is bytes. `number_of` reads the number back from decoded pixels, so that 
 """
 
 import tempfile
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
@@ -63,6 +63,9 @@ class Bytes:
     @property
     def size_bytes(self) -> int:
         return len(self.body)
+
+    def plan(self, ranges: Iterable[tuple[int, int]]) -> None:
+        """Do nothing: all is here."""
 
     def read(self, *, start: int, end: int) -> bytes:
         self.before_read()

@@ -11,6 +11,7 @@ child lives, channel talks, confine locks, containers and opening find the video
 Both sides know only this file and wire.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -19,6 +20,9 @@ class ByteSource(Protocol):
     """The bytes of one object, by ranges."""
 
     size_bytes: int
+
+    def plan(self, ranges: Iterable[tuple[int, int]]) -> None:
+        """Hear which bytes will be read next, from starts to ends (exclusive), in this order. A hint: anything else can be read too."""
 
     def read(self, *, start: int, end: int) -> bytes:
         """Read bytes `start` to `end` (exclusive), all of them.

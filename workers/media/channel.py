@@ -4,8 +4,9 @@ import json
 import mmap
 import os
 import socket
+from collections.abc import Sequence
 
-from workers.media.wire import INBOX_BYTES, LENGTH, SLOTS, Job
+from workers.media.wire import INBOX_BYTES, LENGTH, MOST_PLANNED, SLOTS, Job
 
 
 class Channel:
@@ -28,6 +29,11 @@ class Channel:
             self.say("read", start=low, end=min(end, low + INBOX_BYTES))
             pieces.append(self._inbox())
         return pieces[0] if len(pieces) == 1 else b"".join(pieces)
+
+    def plan(self, ranges: Sequence[tuple[int, int]]) -> None:
+        """Announce what will be read next, from starts to ends (exclusive), in this order."""
+        for first in range(0, len(ranges), MOST_PLANNED):
+            self.say("plan", ranges=ranges[first : first + MOST_PLANNED])
 
     def slot(self) -> int:
         """Take a free slot; waits while the consumer holds all of them."""

@@ -38,7 +38,7 @@ def live(conversation: int, memory: int, *, zygote: int, base_bytes: int) -> NoR
 
 def _do(job: Job, channel: Channel, report: Report) -> None:
     try:
-        _read_video(ObjectFile(channel.read, job.size_bytes), job, report)
+        _read_video(ObjectFile(channel.read, job.size_bytes, announce=channel.plan), job, report)
     except UnreadableError as error:
         report.failed(error)
     except MemoryError:

@@ -51,6 +51,7 @@ def is_fragmented(file: ObjectFile) -> bool:
         if kind == b"moov":
             if end > file.size_bytes:
                 break
+            file.plan([(position, end)])
             return _has_child(file, start, end, b"mvex")
         position = end
     raise UnreadableError(Reason.TRUNCATED, "The file ends before its index (moov).")

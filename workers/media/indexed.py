@@ -16,6 +16,7 @@ from workers.media.unreadable import UnreadableError
 from workers.media.wire import Job
 
 BUFFER_BYTES = 32 * 1024
+FAR_AWAY = 1 << 62
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,16 +27,17 @@ class Sample:
     end: int
     timestamp: int
     next_timestamp: int
-    """Decoding time stamp of the keyframe that follows in the index; its own for the last."""
+    """Decoding time stamp of the keyframe that follows; far away for the last. The demuxer seeks by presentation, which lags."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Reel:
     """An open video whose samples can be had one by one."""
 
     video: Video
     file: ObjectFile
-    reorder_delay: int
+    reorder_delay: int = 0
+    """How far the last keyframe's presentation lagged behind its decoding."""
 
     def packet(self, sample: Sample) -> VideoPacket:
         """Have FFmpeg demux this very sample, out of bytes fetched ahead: only the demuxer knows its true pts and its side data.
@@ -46,9 +48,10 @@ class Reel:
         if sample.end > self.file.size_bytes:
             raise UnreadableError(Reason.TRUNCATED, "The file ends before this frame does.")
         self.file.hold(sample.start, sample.end)
-        for target in (sample.timestamp + self.reorder_delay, sample.timestamp, sample.next_timestamp - 1):
+        for target in (sample.next_timestamp - 1, sample.timestamp + self.reorder_delay, sample.timestamp):
             packet = self._seek(target)
             if packet is not None and packet.pos == sample.start and packet.size == sample.end - sample.start:
+                self.reorder_delay = packet.pts - packet.dts if packet.pts is not None and packet.dts is not None else 0
                 return packet
         raise UnreadableError(Reason.CORRUPT, "The file's index leads to no such frame.")
 
@@ -66,11 +69,13 @@ def report_indexed(file: ObjectFile, job: Job, report: Report) -> None:
     for stream in video.container.streams:
         stream.discard = Discard.default if stream.index == video.stream.index else Discard.all
     chosen = _choose(video, job)
-    reel = Reel(video, file, _reorder_delay(video))
+    reel = Reel(video, file)
+    wanted = report.wanted(len(chosen))
+    file.plan([(chosen[index].start, min(chosen[index].end, file.size_bytes)) for index in wanted if chosen[index].start < file.size_bytes])
     if chosen[0].end <= file.size_bytes:
         refuse_encrypted(reel.packet(chosen[0]))
     report.opened(video.stream.index, len(chosen))
-    for index in report.wanted(len(chosen)):
+    for index in wanted:
         _report_sample(reel, report, index, chosen[index])
 
 
@@ -81,17 +86,12 @@ def _choose(video: Video, job: Job) -> list[Sample]:
         raise UnreadableError(Reason.NO_KEYFRAME, "The file's index names no keyframe.")
     seconds = [float(entries[key].timestamp * video.time_base) for key in keys]
     ordinals = choose(seconds, min_gap_seconds=job.min_gap_seconds, max_per_video=job.max_per_video)
-    return [_sample(entries[keys[ordinal]], entries[keys[min(ordinal + 1, len(keys) - 1)]]) for ordinal in ordinals]
+    following = [*(entries[key].timestamp for key in keys[1:]), FAR_AWAY]
+    return [_sample(entries[keys[ordinal]], following[ordinal]) for ordinal in ordinals]
 
 
-def _sample(entry: IndexEntry, following: IndexEntry) -> Sample:
-    return Sample(start=entry.pos, end=entry.pos + entry.size, timestamp=entry.timestamp, next_timestamp=following.timestamp)
-
-
-def _reorder_delay(video: Video) -> int:
-    """How far the first frame's presentation lags behind its decoding: the demuxer takes what it seeks for a presentation time stamp."""
-    packet = next(packet for packet in video.container.demux(video.stream))
-    return packet.pts - packet.dts if packet.pts is not None and packet.dts is not None else 0
+def _sample(entry: IndexEntry, next_timestamp: int) -> Sample:
+    return Sample(start=entry.pos, end=entry.pos + entry.size, timestamp=entry.timestamp, next_timestamp=next_timestamp)
 
 
 def _report_sample(reel: Reel, report: Report, index: int, sample: Sample) -> None:

@@ -6,8 +6,10 @@ from pydantic import Field, TypeAdapter, field_validator
 
 from schemas.model import Model
 from schemas.reasons import Reason
+from workers.media.wire import MOST_PLANNED
 
 Index = Annotated[int, Field(ge=0, lt=2**31)]
+Place = Annotated[int, Field(ge=0, lt=2**63)]
 Count = Annotated[int, Field(ge=1, lt=2**31)]
 Pixels = Annotated[int, Field(ge=1, le=2**20)]
 Timestamp = Annotated[int, Field(ge=-(2**63), lt=2**63)]
@@ -44,8 +46,15 @@ class Read(Model):
     """The child needs bytes of the object."""
 
     kind: Literal["read"]
-    start: Annotated[int, Field(ge=0)]
-    end: Annotated[int, Field(ge=1)]
+    start: Place
+    end: Place
+
+
+class Plan(Model):
+    """The child will read these ranges of the object next."""
+
+    kind: Literal["plan"]
+    ranges: Annotated[tuple[tuple[Place, Place], ...], Field(min_length=1, max_length=MOST_PLANNED)]
 
 
 class Opened(Model):
@@ -94,7 +103,7 @@ class Done(Model):
     kind: Literal["done"]
 
 
-Message = Read | Opened | Frame | Dead | Failed | Done
+Message = Plan | Read | Opened | Frame | Dead | Failed | Done
 _ADAPTER: TypeAdapter[Message] = TypeAdapter(Annotated[Message, Field(discriminator="kind")])
 
 

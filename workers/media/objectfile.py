@@ -2,27 +2,43 @@
 
 import errno
 import io
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 HEAD_BYTES = 64 * 1024
+TAIL_BYTES = 4 * 1024 * 1024
+"""A look so near the object's end takes the rest along: what lies there is an index, which is read whole."""
 
 
 class ObjectFile:
-    """A read-only file over ranges, without a buffer of its own but for its head and one range fetched ahead."""
+    """A read-only file over ranges, without a buffer of its own but for its head, its tail and one range fetched ahead.
 
-    def __init__(self, fetch: Callable[[int, int], bytes], size_bytes: int) -> None:
+    `announce` hears what will be read, before it is.
+    """
+
+    def __init__(
+        self, fetch: Callable[[int, int], bytes], size_bytes: int, *, announce: Callable[[Sequence[tuple[int, int]]], None] = lambda _: None
+    ) -> None:
         self.size_bytes = size_bytes
         self.overran = False
         """Whether bytes past the object's end were wanted: the file is cut."""
         self._fetch = fetch
+        self._announce = announce
         self._position = 0
         self._sparse = False
-        self._held: list[tuple[int, bytes]] = [(0, fetch(0, min(size_bytes, HEAD_BYTES)))]
+        self._head = (0, fetch(0, min(size_bytes, HEAD_BYTES)))
+        self._tail = (size_bytes, b"")
+        self._ahead = (0, b"")
 
     @property
     def head(self) -> bytes:
         """The object's first bytes."""
-        return self._held[0][1]
+        return self._head[1]
+
+    def plan(self, ranges: Sequence[tuple[int, int]]) -> None:
+        """Announce which bytes will be read next, from starts to ends (exclusive), in this order; what is held is left out."""
+        beyond = [(max(start, len(self.head)), min(end, self._tail[0])) for start, end in ranges]
+        if wanted := [(start, end) for start, end in beyond if start < end]:
+            self._announce(wanted)
 
     def hold(self, start: int, end: int) -> None:
         """Fetch exactly this range ahead, in place of the one held before; from now on the file ends at every hole.
@@ -30,7 +46,8 @@ class ObjectFile:
         Only the way up to what is held is still read, since FFmpeg reads over a short gap rather than seek.
         """
         self._sparse = True
-        self._held[1:] = [(start, self.at(start, end - start))]
+        if not (self._ahead[0] == start and len(self._ahead[1]) == end - start):
+            self._ahead = (start, self._held(start, end) or self._fetch(start, min(end, self.size_bytes)))
 
     def readable(self) -> bool:
         """Say that this is for reading."""
@@ -58,21 +75,33 @@ class ObjectFile:
         start, end = self._position, min(self._position + size, self.size_bytes)
         if start >= end:
             return b""
-        for held_at, held in self._held:
-            if held_at <= start < held_at + len(held):
-                return self._advance(held[start - held_at : end - held_at])
-            if start < held_at < end:
-                return self._advance(self._fetch(start, held_at))
+        held = (self._head, self._ahead, self._tail)
+        for held_at, body in held:
+            if held_at <= start < held_at + len(body):
+                return self._advance(body[start - held_at : end - held_at])
+        following = [held_at for held_at, body in held if body and start < held_at < end]
+        if following:
+            return self._advance(self._fetch(start, min(following)))
         if self._sparse:
             return b""
         return self._advance(self._fetch(start, end))
 
     def at(self, start: int, size: int) -> bytes:
         """Read `size` bytes (fewer at the object's end) of one place, apart from the position."""
-        if start + size <= len(self.head):
-            return self.head[start : start + size]
         end = min(start + size, self.size_bytes)
-        return self._fetch(start, end) if start < end else b""
+        if start >= end:
+            return b""
+        if start > len(self.head) and not self._tail[1] and self.size_bytes - start <= TAIL_BYTES:
+            self._announce([(start, self.size_bytes)])
+            self._tail = (start, self._fetch(start, self.size_bytes))
+        return self._held(start, end) or self._fetch(start, end)
+
+    def _held(self, start: int, end: int) -> bytes:
+        """What is held of the head or the tail; nothing if it is not there from start to end."""
+        for held_at, body in (self._head, self._tail):
+            if held_at <= start and end <= held_at + len(body):
+                return body[start - held_at : end - held_at]
+        return b""
 
     def _advance(self, body: bytes) -> bytes:
         self._position += len(body)

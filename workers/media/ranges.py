@@ -1,27 +1,63 @@
-"""An object's bytes by ranges, out of a store, in bounded memory."""
+"""An object's bytes by ranges, out of a store: fetched ahead as planned, side by side, in bounded memory."""
 
-from collections import OrderedDict
+import threading
+from collections import deque
+from collections.abc import Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import cache
+from itertools import islice
 
 from schemas.errors import PermanentError, TransientError
 from schemas.reasons import Reason, Stage
 from schemas.video import VideoRef
 from storage import ObjectChanged, ObjectDenied, ObjectMissing, Store, StoreUnavailable
+from workers.media.costs import Fetched, Range, ReadCosts
 
-WHOLE_BYTES = 8 * 1024 * 1024
-BLOCK_BYTES = 1024 * 1024
-BLOCKS_KEPT = 16
+AHEAD_BYTES = 16 * 1024 * 1024
+"""What may be held of one object at once, fetched or on its way."""
+FETCHERS = 64
+"""Threads of a worker that wait for storage."""
+LONGEST_PLAN = 100_000
+
+
+@cache
+def fetchers() -> ThreadPoolExecutor:
+    """The threads that fetch for all videos of this process."""
+    return ThreadPoolExecutor(FETCHERS, thread_name_prefix="fetch")
+
+
+@dataclass(slots=True)
+class Segment:
+    """A range that was fetched or is on its way."""
+
+    start: int
+    end: int
+    body: "Future[bytes]"
+    read: bool = False
+    """Whether somebody read it to its end."""
 
 
 class StoreSource:
-    """One video object, pinned by its etag: a small one is fetched whole, once; a large one in blocks, of which the latest are kept."""
+    """One video object, pinned by its etag. For one reading thread; it counts what it costs."""
 
-    def __init__(self, store: Store, key: str, video: VideoRef) -> None:
+    def __init__(self, store: Store, key: str, video: VideoRef, *, costs: ReadCosts = ReadCosts()) -> None:  # noqa: B008 - a frozen value
         self.size_bytes = video.size_bytes
+        self.fetched = Fetched()
         self._store = store
         self._key = key
         self._etag = video.etag
-        self._block_bytes = max(1, video.size_bytes) if video.size_bytes <= WHOLE_BYTES else BLOCK_BYTES
-        self._blocks: OrderedDict[int, bytes] = OrderedDict()
+        self._costs = costs
+        self._counting = threading.Lock()
+        self._planned: deque[Range] = deque()
+        self._segments: list[Segment] = []
+        """Oldest first."""
+
+    def plan(self, ranges: Iterable[Range]) -> None:
+        """Hear what will be read next, in this order, and begin to fetch it. A hint: anything else can be read too."""
+        room = LONGEST_PLAN - len(self._planned)
+        self._planned.extend(islice(self._costs.coalesced(self._missing(ranges)), room))
+        self._fetch_ahead()
 
     def read(self, *, start: int, end: int) -> bytes:
         """Read bytes `start` to `end` (exclusive).
@@ -30,21 +66,68 @@ class StoreSource:
             PermanentError: the object is gone, changed or denied.
             TransientError: the store does not answer.
         """
-        if end - start > self._block_bytes:
-            return self._fetch(start, end)
-        first, last = start // self._block_bytes, (end - 1) // self._block_bytes
-        joined = b"".join(self._block(number) for number in range(first, last + 1))
-        offset = first * self._block_bytes
-        return joined[start - offset : end - offset]
+        if not self._segments and self.size_bytes <= self._costs.whole_bytes:
+            self._planned = deque([(0, self.size_bytes)])
+        pieces = []
+        while start < end:
+            pieces.append(self._piece(start, end))
+            start += len(pieces[-1])
+        return pieces[0] if len(pieces) == 1 else b"".join(pieces)
 
-    def _block(self, number: int) -> bytes:
-        if number not in self._blocks:
-            start = number * self._block_bytes
-            self._blocks[number] = self._fetch(start, min(start + self._block_bytes, self.size_bytes))
-        self._blocks.move_to_end(number)
-        if len(self._blocks) > BLOCKS_KEPT:
-            self._blocks.popitem(last=False)
-        return self._blocks[number]
+    def close(self) -> None:
+        """Fetch nothing more, and forget what is held."""
+        self._planned.clear()
+        while self._segments:
+            self._segments.pop().body.cancel()
+
+    def _missing(self, ranges: Iterable[Range]) -> Iterator[Range]:
+        """What of these ranges is neither here nor on its way."""
+        for start, end in ranges:
+            around = self._around(start)
+            if around is None or around.end < end:
+                yield (start if around is None else around.end, end)
+
+    def _around(self, place: int) -> Segment | None:
+        return next((one for one in self._segments if one.start <= place < one.end), None)
+
+    def _piece(self, start: int, end: int) -> bytes:
+        """Read from `start` as far as one segment reaches."""
+        segment = self._around(start) or self._fetch_now(start, end)
+        body = segment.body.result()
+        segment.read = segment.read or end >= segment.end
+        self._fetch_ahead()
+        return body[start - segment.start : end - segment.start]
+
+    def _fetch_now(self, start: int, end: int) -> Segment:
+        """Fetch what is planned around `start`, ahead of its turn; else just what is asked for."""
+        planned = next((one for one in self._planned if one[0] <= start < one[1]), None)
+        if planned is not None:
+            self._planned.remove(planned)
+        following = [one.start for one in self._segments if start < one.start < end]
+        wanted = planned or (start, min([end, *following]))
+        self._make_room(_length(wanted), also_unread=True)
+        self._fetch_ahead()
+        self._segments.append(Segment(*wanted, Future()))
+        self._segments[-1].body.set_result(self._fetch(*wanted))
+        return self._segments[-1]
+
+    def _fetch_ahead(self) -> None:
+        while self._planned and self._make_room(_length(self._planned[0]), also_unread=False):
+            start, end = self._planned.popleft()
+            self._segments.append(Segment(start, end, fetchers().submit(self._fetch, start, end)))
+
+    def _make_room(self, size_bytes: int, *, also_unread: bool) -> bool:
+        """Forget the oldest segments until there is room for another; says whether there is."""
+        for segment in self._segments[:]:
+            if self._held() + size_bytes <= AHEAD_BYTES:
+                break
+            if segment.read or also_unread:
+                segment.body.cancel()
+                self._segments.remove(segment)
+        return self._held() + size_bytes <= AHEAD_BYTES
+
+    def _held(self) -> int:
+        return sum(one.end - one.start for one in self._segments)
 
     def _fetch(self, start: int, end: int) -> bytes:
         try:
@@ -57,8 +140,14 @@ class StoreSource:
             raise PermanentError(Reason.ACCESS_DENIED, Stage.FETCH, "The store refuses to hand out the object.") from error
         except StoreUnavailable as error:
             raise TransientError(f"The store did not answer: {error}") from error
+        with self._counting:
+            self.fetched = self.fetched.plus(len(body))
         if len(body) != end - start:
             raise PermanentError(
                 Reason.OBJECT_CHANGED, Stage.FETCH, f"The object is shorter than the {self.size_bytes} bytes it was listed with."
             )
         return body
+
+
+def _length(wanted: Range) -> int:
+    return wanted[1] - wanted[0]

@@ -16,8 +16,8 @@ from workers.media import ByteSource, messages
 from workers.media.forkserver import Child, ForkServerDiedError
 from workers.media.wire import INBOX_BYTES, LENGTH, MAX_MESSAGE, SLOTS, Job
 
-RE_READS = 6
-"""A child may ask for each byte this often: two passes, each with a few looks back."""
+RE_READS = 8
+"""A child may plan or ask for each byte this often: two passes, each planned and with a few looks back."""
 SPARE_READ_BYTES = 64 * 1024 * 1024
 
 
@@ -114,6 +114,8 @@ class Session:
     def _converse(self) -> Iterator[Keyframe | DeadFrame]:
         while True:
             match self._line.hear():
+                case messages.Plan() as plan:
+                    self._hear(plan)
                 case messages.Read() as read:
                     self._serve(read)
                 case messages.Opened() as opened:
@@ -128,11 +130,20 @@ class Session:
                     _hold(self._opened is not None and next(self._awaited, None) is None, "frames left untold")
                     return
 
+    def _hear(self, plan: messages.Plan) -> None:
+        for start, end in plan.ranges:
+            self._allow(start, end)
+        self._source.plan(plan.ranges)
+
     def _serve(self, read: messages.Read) -> None:
-        self._budget -= read.end - read.start
-        _hold(read.start < read.end <= self._job.size_bytes and read.end - read.start <= INBOX_BYTES, "a range out of bounds")
-        _hold(self._budget >= 0, "more reading than any video needs")
+        _hold(read.end - read.start <= INBOX_BYTES, "a range too long")
+        self._allow(read.start, read.end)
         self._hand_over(self._source.read(start=read.start, end=read.end))
+
+    def _allow(self, start: int, end: int) -> None:
+        self._budget -= end - start
+        _hold(start < end <= self._job.size_bytes, "a range out of bounds")
+        _hold(self._budget >= 0, "more reading than any video needs")
 
     def _hand_over(self, body: bytes) -> None:
         self._child.memory.put(body)

@@ -1,6 +1,6 @@
 """The language between a worker and its decoding child: short packets over a SOCK_SEQPACKET pair, and a memory that both have mapped.
 
-child ──▶ parent   one JSON object each: read, opened, frame, dead_frame, failed, done
+child ──▶ parent   one JSON object each: plan, read, opened, frame, dead_frame, failed, done
 parent ──▶ child   the number of a slot now free, in one byte; or how many bytes lie in the inbox: first the Job, then what was asked for
 memory             the inbox, which the parent writes; behind it slots for pictures, which the child writes
 """
@@ -15,6 +15,8 @@ SLOTS = 8
 MAX_MESSAGE = 16 * 1024
 INBOX_BYTES = 1024 * 1024
 """Bytes a child may ask for at once."""
+MOST_PLANNED = 256
+"""Ranges in one plan; a longer one takes several messages."""
 LENGTH = struct.Struct("=I")
 """How many bytes lie in the inbox."""
 

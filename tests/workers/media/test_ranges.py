@@ -1,4 +1,5 @@
-from collections.abc import Iterator
+import threading
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
 import pytest
@@ -7,7 +8,8 @@ from schemas.errors import PermanentError, TransientError
 from schemas.reasons import Reason, Stage
 from schemas.video import VideoRef
 from storage import ObjectChanged, ObjectDenied, ObjectMeta, ObjectMissing, StoreUnavailable
-from workers.media.ranges import BLOCK_BYTES, BLOCKS_KEPT, StoreSource
+from workers.media.costs import MOST_AT_ONCE, Fetched, ReadCosts
+from workers.media.ranges import AHEAD_BYTES, LONGEST_PLAN, StoreSource
 
 MIB = 1024 * 1024
 
@@ -18,12 +20,14 @@ class OneObject:
 
     body: bytes
     failure: Exception | None = None
+    before: Callable[[], object] = lambda: None
     asked: list[tuple[int, int]] = field(default_factory=list)
     url: str = "fake://"
 
     def get_range(self, key: str, *, start: int, end: int, etag: str | None = None) -> bytes:
         assert (key, etag) == ("v.mp4", "e1")
         self.asked.append((start, end))
+        self.before()
         if self.failure is not None:
             raise self.failure
         return self.body[start:end]
@@ -41,9 +45,9 @@ class OneObject:
         raise NotImplementedError(key, body)
 
 
-def source_of(store: OneObject, size_bytes: int | None = None) -> StoreSource:
+def source_of(store: OneObject, size_bytes: int | None = None, costs: ReadCosts = ReadCosts()) -> StoreSource:  # noqa: B008
     size = len(store.body) if size_bytes is None else size_bytes
-    return StoreSource(store, "v.mp4", VideoRef(uri="fake:///v.mp4", etag="e1", size_bytes=size))
+    return StoreSource(store, "v.mp4", VideoRef(uri="fake:///v.mp4", etag="e1", size_bytes=size), costs=costs)
 
 
 def pattern(size_bytes: int) -> bytes:
@@ -58,29 +62,76 @@ def test_a_small_object_is_fetched_once_and_whole() -> None:
     assert store.asked == [(0, 100_000)]
 
 
-def test_a_large_object_is_fetched_in_blocks_that_are_kept() -> None:
-    store = OneObject(pattern(9 * MIB + 7))
-    source = source_of(store)
-    assert source.read(start=BLOCK_BYTES - 5, end=BLOCK_BYTES + 5) == store.body[BLOCK_BYTES - 5 : BLOCK_BYTES + 5]
-    assert source.read(start=0, end=100) == store.body[:100]
-    assert source.read(start=9 * MIB, end=9 * MIB + 7) == store.body[9 * MIB :]
-    assert store.asked == [(0, BLOCK_BYTES), (BLOCK_BYTES, 2 * BLOCK_BYTES), (9 * MIB, 9 * MIB + 7)]
-
-
-def test_a_range_larger_than_a_block_is_fetched_exactly_and_not_kept() -> None:
+def test_a_large_object_is_read_exactly_where_nothing_is_planned() -> None:
     store = OneObject(pattern(9 * MIB))
     source = source_of(store)
     assert source.read(start=3, end=2 * MIB) == store.body[3 : 2 * MIB]
-    assert source.read(start=3, end=2 * MIB) == store.body[3 : 2 * MIB]
-    assert store.asked == [(3, 2 * MIB)] * 2
+    assert source.read(start=MIB, end=3 * MIB) == store.body[MIB : 3 * MIB]
+    assert store.asked == [(3, 2 * MIB), (2 * MIB, 3 * MIB)]
 
 
-def test_what_is_kept_of_a_large_object_is_bounded() -> None:
-    store = OneObject(pattern((BLOCKS_KEPT + 14) * MIB))
+def test_planned_ranges_are_joined_over_gaps_that_cost_less_than_a_request() -> None:
+    store = OneObject(pattern(9 * MIB))
+    source = source_of(store, costs=ReadCosts(request_bytes=1000))
+    source.plan([(10, 20), (1000, 3000), (5000, 6000)])
+    assert source.read(start=10, end=20) == store.body[10:20]
+    assert source.read(start=5000, end=6000) == store.body[5000:6000]
+    assert source.read(start=1000, end=3000) == store.body[1000:3000]
+    assert sorted(store.asked) == [(10, 3000), (5000, 6000)]
+    assert source.fetched == Fetched(bytes_read=2990 + 1000, requests=2)
+
+
+def test_planned_ranges_are_fetched_side_by_side_before_they_are_asked_for() -> None:
+    together = threading.Barrier(3, timeout=10)
+    source = source_of(OneObject(pattern(9 * MIB), before=together.wait))
+    source.plan([(number * MIB, number * MIB + 10) for number in (1, 3, 5)])
+    assert source.read(start=5 * MIB, end=5 * MIB + 10) == source.read(start=5 * MIB, end=5 * MIB + 10)
+
+
+def test_what_is_here_already_is_not_planned_again() -> None:
+    store = OneObject(pattern(9 * MIB))
     source = source_of(store)
+    source.read(start=0, end=1000)
+    source.plan([(0, 500), (900, 2000)])
+    assert source.read(start=900, end=2000) == store.body[900:2000]
+    assert store.asked == [(0, 1000), (1000, 2000)]
+
+
+def test_what_is_held_of_a_large_object_is_bounded_and_read_once() -> None:
+    store = OneObject(pattern(AHEAD_BYTES + 14 * MIB))
+    source = source_of(store)
+    source.plan([(0, source.size_bytes)])
     for start in range(0, source.size_bytes, 300_000):
-        source.read(start=start, end=min(start + 300_000, source.size_bytes))
-    assert sum(len(block) for block in source._blocks.values()) == BLOCKS_KEPT * BLOCK_BYTES
+        end = min(start + 300_000, source.size_bytes)
+        assert source.read(start=start, end=end) == store.body[start:end]
+        assert source._held() <= AHEAD_BYTES
+    assert source.fetched.bytes_read == source.size_bytes
+    assert all(end - start <= MOST_AT_ONCE for start, end in store.asked)
+
+
+def test_a_plan_without_end_is_cut() -> None:
+    source = source_of(OneObject(pattern(3 * MIB)))
+    source.plan((start, start + 1) for start in range(0, 10**9, 10**6))
+    assert len(source._planned) <= LONGEST_PLAN
+
+
+def test_a_closed_source_fetches_nothing_more() -> None:
+    store = OneObject(pattern(60 * MIB))
+    source = source_of(store)
+    source.plan([(0, 60 * MIB)])
+    source.close()
+    assert len(store.asked) <= AHEAD_BYTES // MOST_AT_ONCE
+
+
+@pytest.mark.parametrize(("said", "request_bytes"), [("in-region", 163_840), ("cross-region", 20_480), ("internet", 4096), ("5000", 5000)])
+def test_costs_have_names_or_numbers(said: str, request_bytes: int) -> None:
+    assert ReadCosts.of(said).request_bytes == request_bytes
+
+
+@pytest.mark.parametrize("said", ["", "cheap", "-1", "1.5", "²"])
+def test_other_costs_are_refused(said: str) -> None:
+    with pytest.raises(ValueError, match="in-region"):
+        ReadCosts.of(said)
 
 
 @pytest.mark.parametrize(

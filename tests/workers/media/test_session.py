@@ -13,7 +13,7 @@ from schemas.reasons import Reason
 from workers.keyframe import DeadFrame, Form
 from workers.media.forkserver import SharedMemory
 from workers.media.session import Session
-from workers.media.wire import INBOX_BYTES, SLOTS, Job
+from workers.media.wire import INBOX_BYTES, MOST_PLANNED, SLOTS, Job
 
 JOB = Job(
     size_bytes=100,
@@ -47,6 +47,10 @@ LIES = {
     "no JSON": [b"\x80abc"],
     "an unknown kind": [{"kind": "exec", "path": "/bin/sh"}],
     "one key too many": [OPENED | {"more": 1}],
+    "a plan past the end": [{"kind": "plan", "ranges": [[0, 101]]}],
+    "a plan of nothing": [{"kind": "plan", "ranges": []}],
+    "a plan without end": [{"kind": "plan", "ranges": [[0, 1]] * (MOST_PLANNED + 1)}],
+    "planning without end": [{"kind": "plan", "ranges": [[0, 100]]}] * 7,
     "a range past the end": [{"kind": "read", "start": 0, "end": 101}],
     "a range turned around": [{"kind": "read", "start": 50, "end": 50}],
     "a range of everything": [{"kind": "read", "start": 0, "end": INBOX_BYTES + 1}],
