@@ -2,6 +2,7 @@
 
 import platform
 import uuid
+from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from importlib.metadata import version
@@ -9,8 +10,9 @@ from importlib.metadata import version
 from broker.app import make_app
 from broker.embedded import embedded_redis, redis_server_path
 from broker.queues import ShardQueue
-from schemas.errors import FleetError
+from schemas.errors import FleetError, OperatorError
 from storage import StoreError, open_store
+from workers.media.siege import besiege
 from workers.room import Room
 from workers.settings import WorkerSettings
 
@@ -32,6 +34,7 @@ def examine(*, broker_url: str | None, store_url: str | None, settings: WorkerSe
     yield _try("broker", lambda: _broker(broker_url))
     if store_url is not None:
         yield _try("store", lambda: _store(store_url))
+    yield _try("decoder", lambda: _decoder(unlocked=settings.decoder_unlocked))
     yield _try("engine", lambda: _engine(settings))
 
 
@@ -60,6 +63,21 @@ def _store(url: str) -> str:
             f"{url} does not honour conditional creation (If-None-Match): two workers could overwrite each other. Use another store."
         )
     return f"{url} creates objects once and once only (left there: {key})"
+
+
+def _decoder(*, unlocked: bool) -> str:
+    """Attack this very process out of a decoder's lock: whatever gets through could be a video's doing tomorrow."""
+    siege = besiege(unlocked=unlocked)
+    if siege.breaches:
+        breaches = ", ".join(f"{breach.attack} ({breach.how})" for breach in siege.breaches)
+        raise OperatorError(f"{siege.layers}; these attacks from inside got through: {breaches}. Give it no video that you do not trust.")
+    ends = Counter(outcome.how if outcome.how.startswith("SIG") else "an error" for outcome in siege.outcomes)
+    override = "; FRAMEFLEET_DECODER_UNLOCKED is set: a layer that is missing stops no worker" if unlocked else ""
+    return f"{siege.layers}; {ends.total()} attacks from inside failed ({_counts(ends)}){override}"
+
+
+def _counts(ends: Counter[str]) -> str:
+    return ", ".join(f"{count} by {end}" for end, count in ends.most_common())
 
 
 def _engine(settings: WorkerSettings) -> str:

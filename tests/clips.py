@@ -47,7 +47,13 @@ class Clip:
     codec_options: Mapping[str, str] = field(default_factory=dict)
     rotation: int = 0
     """Degrees counter-clockwise that a player shall turn the picture by."""
+    display_matrix: tuple[int, int, int, int] | None = None
+    """How a player shall turn and mirror: a, b, c and d of a point (x, y) shown at (ax + cy, bx + dy)."""
     pixel_aspect: Fraction | None = None
+    colours: Mapping[str, int] = field(default_factory=dict)
+    """What the stream says of itself: colorspace, color_range, color_trc, color_primaries."""
+    paint: Callable[[int], av.VideoFrame] | None = None
+    """Makes each frame as it goes to the encoder, in place of `picture`."""
     seconds_between_frames: Fraction | None = None
     audio: bool = False
 
@@ -110,23 +116,33 @@ def _write(clip: Clip, path: Path) -> None:
         video.codec_context.options = CODEC_OPTIONS.get(clip.codec, {}) | dict(clip.codec_options)
         if clip.pixel_aspect is not None:
             video.codec_context.sample_aspect_ratio = clip.pixel_aspect
+        for name, value in clip.colours.items():
+            setattr(video.codec_context, name, value)
         if clip.rotation:
             video.set_display_rotation(clip.rotation)
+        if clip.display_matrix is not None:
+            a, b, c, d = (number << 16 for number in clip.display_matrix)
+            video.set_display_matrix([a, b, 0, c, d, 0, 0, 0, 1 << 30])
         sound = _add_sound(container) if clip.audio else None
-        for frame in _frames(clip):
+        for frame in frames(clip):
             container.mux(video.encode(frame))
         container.mux(video.encode())
         if sound is not None:
             _play(container, sound, seconds=clip.frames / clip.rate)
 
 
-def _frames(clip: Clip) -> Iterator[av.VideoFrame]:
+def frames(clip: Clip) -> Iterator[av.VideoFrame]:
+    """Make a clip's frames, ready to be encoded."""
     step = clip.seconds_between_frames or Fraction(1, clip.rate)
     time_base = Fraction(1, clip.rate)
     for number in range(clip.frames):
-        frame = av.VideoFrame.from_ndarray(picture(number, clip.width, clip.height), "rgb24").reformat(format=clip.pix_fmt)
+        frame = clip.paint(number) if clip.paint is not None else _painted(clip, number)
         frame.pts, frame.time_base = int(number * step / time_base), time_base
         yield frame
+
+
+def _painted(clip: Clip, number: int) -> av.VideoFrame:
+    return av.VideoFrame.from_ndarray(picture(number, clip.width, clip.height), "rgb24").reformat(format=clip.pix_fmt)
 
 
 def _add_sound(container: Any) -> Any:

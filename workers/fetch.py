@@ -8,13 +8,14 @@ from schemas.task import ShardTask
 from schemas.video import UNKNOWN_ETAG, VideoRef
 from storage import ObjectDenied, StoreError, shared_store, split_uri
 from storage.job import Job
+from workers.media.costs import ReadCosts
 from workers.media.ranges import StoreSource
 
 WITNESSES = 3
 """How many other videos are asked for before a denial is called the whole fleet's."""
 
 
-def open_video(video: VideoRef) -> StoreSource:
+def open_video(video: VideoRef, *, costs: ReadCosts = ReadCosts()) -> StoreSource:  # noqa: B008 - a frozen value
     """Open a video for ranged reading, pinned to the etag it was planned with.
 
     Raises:
@@ -25,7 +26,7 @@ def open_video(video: VideoRef) -> StoreSource:
     if video.etag == UNKNOWN_ETAG:
         StoreSource(shared_store(url), key, video.model_copy(update={"size_bytes": 1})).read(start=0, end=1)
         raise PermanentError(Reason.OBJECT_CHANGED, Stage.FETCH, "The object could not be looked at when it was planned, and now it can.")
-    return StoreSource(shared_store(url), key, video)
+    return StoreSource(shared_store(url), key, video, costs=costs)
 
 
 def verdict(error: PermanentError, video: VideoRef, *, task: ShardTask, job: Job) -> PermanentError:

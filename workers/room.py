@@ -5,6 +5,7 @@ import threading
 from collections import Counter
 from collections.abc import Coroutine, Iterator
 from concurrent.futures import Future
+from functools import partial
 from importlib.metadata import version
 from typing import Any, TypeVar
 
@@ -14,6 +15,7 @@ from workers.keyframe import DeadFrame, Keyframe, Picture
 from workers.ladder import Caption, annotate
 from workers.media import ByteSource, Limits
 from workers.media.sandbox import Decoder
+from workers.scenes import scene_keyframes
 from workers.settings import WorkerSettings
 
 T = TypeVar("T")
@@ -33,11 +35,13 @@ class Room:
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name="engine", daemon=True)
         self._thread.start()
-        self.decoder = Decoder(limits=limits_of(settings))
+        self.read_costs = settings.read_costs
+        self.decoder = Decoder(limits=limits_of(settings), unlocked=settings.decoder_unlocked, trusted=settings.trusted_source)
         try:
             self.engine = self._await(_open(settings))
             self._slots = asyncio.Semaphore(self.engine.concurrency)
             self._await(self.engine.probe())
+            self.decoder.layers()
         except BaseException:
             self._stop()
             raise
@@ -45,8 +49,8 @@ class Room:
 
     def keyframes(self, source: ByteSource, recipe: Recipe, *, only_frames: frozenset[int] | None) -> Iterator[Keyframe | DeadFrame]:
         """Decode a video's keyframes, as the recipe chooses them and as the engine takes pictures; see `Decoder.keyframes`."""
-        form = self.engine.takes
-        return self.decoder.keyframes(source, policy=recipe.keyframes, image=recipe.image, form=form, only_frames=only_frames)
+        by = partial(scene_keyframes, self.decoder) if recipe.keyframes.scene_threshold else self.decoder.keyframes
+        return by(source, policy=recipe.keyframes, image=recipe.image, form=self.engine.takes, only_frames=only_frames)
 
     def caption(self, picture: Picture, recipe: Recipe) -> "Future[Caption]":
         """Start captioning a picture; waits while the worker holds as many pictures as it may."""

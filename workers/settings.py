@@ -2,8 +2,10 @@
 
 from typing import Annotated, Literal
 
-from pydantic import Field, SecretStr
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic import BeforeValidator, Field, SecretStr
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+from workers.media.costs import ReadCosts
 
 EngineName = Literal["opencv", "openai", "scripted"]
 
@@ -20,6 +22,12 @@ class WorkerSettings(BaseSettings):
     pictures_in_memory: Annotated[int, Field(ge=1)] = 48
     """Decoded pictures a worker holds at once, waiting or being captioned; decoding waits beyond it."""
 
+    read_costs: Annotated[ReadCosts, BeforeValidator(ReadCosts.of), NoDecode] = Field(default="in-region")  # type: ignore[assignment]  # the validator makes it one
+    """What one more GET is worth in bytes: `in-region`, `cross-region`, `internet` or a number."""
+    decoder_unlocked: bool = False
+    """Decode even where the kernel refuses a required layer of the decoder's lock; for videos that can all be trusted."""
+    trusted_source: bool = False
+    """Decode many videos in one child: cheaper for short ones, and no wall between them; where whoever uploads can be trusted."""
     decode_deadline_seconds: float = 120.0
     decode_memory_bytes: int = 1 << 30
     max_pixels: int = 8192 * 4352

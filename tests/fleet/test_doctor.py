@@ -8,6 +8,8 @@ from pydantic import SecretStr
 
 from broker.embedded import embedded_redis
 from fleet.doctor import LIBRARIES, Finding, examine
+from workers.media.attacks import ATTACKS
+from workers.media.layers import REQUIRED
 from workers.settings import WorkerSettings
 
 WELL = WorkerSettings(engine="scripted")
@@ -29,13 +31,22 @@ def closed_port() -> Iterator[int]:
 def test_a_fleet_that_is_well_is_found_well_and_nothing_is_left_open() -> None:
     store = new_store("run")
     findings = found(store_url=store.url)
-    assert list(findings) == ["versions", "broker", "store", "engine"]
+    assert list(findings) == ["versions", "broker", "store", "decoder", "engine"]
     assert all(finding.well for finding in findings.values()), findings
     assert all(re.search(rf"{library} \d", findings["versions"].seen) for library in LIBRARIES)
     assert "private redis-server starts" in findings["broker"].seen
     [left] = store.list()
     assert left.key in findings["store"].seen
+    assert f"{len(ATTACKS)} attacks from inside failed" in findings["decoder"].seen
+    assert all(layer in findings["decoder"].seen for layer in REQUIRED)
+    assert "FRAMEFLEET_DECODER_UNLOCKED" not in findings["decoder"].seen
     assert "scripted answers" in findings["engine"].seen
+
+
+def test_an_override_is_told() -> None:
+    finding = found(settings=WorkerSettings(engine="scripted", decoder_unlocked=True))["decoder"]
+    assert finding.well
+    assert "FRAMEFLEET_DECODER_UNLOCKED is set" in finding.seen
 
 
 def test_a_store_is_tried_only_where_one_is_named() -> None:

@@ -17,18 +17,6 @@ MOST_AT_ONCE = 8 * 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True)
-class Fetched:
-    """What reading one object took so far."""
-
-    bytes_read: int = 0
-    requests: int = 0
-
-    def plus(self, size_bytes: int) -> "Fetched":
-        """Count one more request and what it brought."""
-        return Fetched(self.bytes_read + size_bytes, self.requests + 1)
-
-
-@dataclass(frozen=True, slots=True)
 class ReadCosts:
     """A cost model: reading n bytes in r requests costs n + r * `request_bytes`."""
 

@@ -4,11 +4,15 @@ import gc
 
 from av.codec.context import CodecContext
 from av.error import DecoderNotFoundError, PatchWelcomeError
-from av.video.frame import VideoFrame
+from av.video.frame import PictureType, VideoFrame
 
 from schemas.reasons import Reason
 from workers.media.opening import Video, VideoPacket
+from workers.media.recovery import begins_recovery
 from workers.media.unreadable import UnreadableError
+
+PREDICTED = {PictureType.P, PictureType.B, PictureType.S, PictureType.SP}
+"""Pictures that are right only after others."""
 
 
 def refuse_encrypted(packet: VideoPacket) -> None:
@@ -37,10 +41,18 @@ def decode_alone(video: Video, packet: VideoPacket) -> VideoFrame:
     finally:
         _flush(codec)
     if not frames:
-        raise UnreadableError(Reason.CORRUPT, "The frame's packet holds no picture.")
+        raise _no_picture(packet, codec)
     if frames[0].is_corrupt:
         raise UnreadableError(Reason.CORRUPT, "The frame decodes with damage.")
+    if frames[0].pict_type in PREDICTED:
+        raise UnreadableError(Reason.CORRUPT, "The container calls the frame a keyframe, and it is none.")
     return frames[0]
+
+
+def _no_picture(packet: VideoPacket, codec: CodecContext) -> UnreadableError:
+    if begins_recovery(bytes(packet), codec):
+        return UnreadableError(Reason.UNSUPPORTED_CODEC, "The stream refreshes gradually: there is no whole picture in this packet alone.")
+    return UnreadableError(Reason.CORRUPT, "The frame's packet holds no picture.")
 
 
 def _flush(codec: CodecContext) -> None:

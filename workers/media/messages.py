@@ -101,6 +101,8 @@ class Done(Model):
     """Every wanted frame has been told of."""
 
     kind: Literal["done"]
+    again: bool = False
+    """Whether the child can take another video; believed only where children are reused."""
 
 
 Message = Plan | Read | Opened | Frame | Dead | Failed | Done

@@ -5,12 +5,14 @@ from fractions import Fraction
 from typing import TYPE_CHECKING, Any, NoReturn
 
 import av
+import av.logging
 from av.container import InputContainer
 from av.packet import Packet
 from av.stream import Disposition
 from av.video.stream import VideoStream
 
 from schemas.reasons import Reason
+from workers.media.excerpt import Excerpt
 from workers.media.objectfile import ObjectFile
 from workers.media.unreadable import UnreadableError
 from workers.media.wire import Job
@@ -26,6 +28,8 @@ OPTIONS = {
 PROBE = {"probesize": "2000000", "analyzeduration": "5000000"}
 NO_PROBE = {"probesize": "32", "analyzeduration": "0", "fpsprobesize": "0", "skip_frame": "all"}
 """For containers whose header says it all: FFmpeg would decode a frame, without any limit, to learn what it need not know."""
+NO_DECODER = {"codec_whitelist": "none"}
+"""Some decoders, VP9's among them, decode all the same while FFmpeg looks at what a container holds."""
 PICTURE_STREAMS = Disposition.attached_pic | Disposition.timed_thumbnails
 ENCRYPTED_KEY = "enc_key_id"
 """Where FFmpeg's Matroska demuxer says that a track's contents are encrypted."""
@@ -46,15 +50,33 @@ class Video:
     time_base: Fraction
 
 
-def open_video(file: ObjectFile, demuxer: str, job: Job, *, header_suffices: bool, buffer_size: int) -> Video:
-    """Open the object's container with the demuxer that its magic called for.
+def open_video(file: ObjectFile | Excerpt, demuxer: str, job: Job, *, header_suffices: bool, buffer_size: int) -> Video:
+    """Open a container with the demuxer that its magic called for.
 
     Raises:
         UnreadableError: there is no video stream in it that can be decoded within the job's limits.
         Exception: FFmpeg or PyAV could make no sense of it; whatever they raise.
     """
     file.seek(0)
-    options = OPTIONS | (NO_PROBE if header_suffices else PROBE)
+    return _open(file, demuxer, job, OPTIONS | (NO_PROBE if header_suffices else PROBE), buffer_size)
+
+
+def open_to_demux(file: Excerpt, demuxer: str, job: Job, *, buffer_size: int) -> Video:
+    """Open a container whose packets go to the decoder of another: FFmpeg opens none to learn what it need not know, and says nothing of it.
+
+    Raises:
+        UnreadableError: there is no video stream in it that can be decoded within the job's limits.
+        Exception: FFmpeg or PyAV could make no sense of it; whatever they raise.
+    """
+    level = av.logging.get_level()
+    av.logging.set_level(av.logging.PANIC)
+    try:
+        return _open(file, demuxer, job, OPTIONS | NO_PROBE | NO_DECODER, buffer_size)
+    finally:
+        av.logging.set_level(level)
+
+
+def _open(file: ObjectFile | Excerpt, demuxer: str, job: Job, options: dict[str, str], buffer_size: int) -> Video:
     container = av.open(
         file, "r", format=demuxer, options=options, metadata_errors="ignore", buffer_size=buffer_size, io_open=_open_nothing
     )

@@ -1,41 +1,70 @@
-"""Decoded frames to upright, scaled RGB in shared memory."""
+"""Decoded frames to upright, scaled sRGB in shared memory."""
 
 import mmap
-from typing import cast
 
 import numpy as np
-import numpy.typing as npt
-from av.sidedata.sidedata import SideData
+from av.error import FFmpegError
 from av.video.frame import VideoFrame
-from av.video.reformatter import Interpolation, VideoReformatter
 from av.video.stream import VideoStream
 
+from schemas.reasons import Reason
+from workers.media.colour import Colours, Pixels
+from workers.media.deinterlace import progressive
+from workers.media.orientation import display_matrix, is_turned, upright
+from workers.media.unreadable import UnreadableError
 from workers.media.wire import Job
 
 SANE_ASPECT = 16
 """A pixel more oblong than this is a broken header, not a picture."""
-Pixels = npt.NDArray[np.uint8]
+SHAPELESS = {"mpegts", "mpeg", "flv"}
+"""Containers without a word on the shape of pixels. What FFmpeg has for these is the first frame's, and it may change."""
 
 
 class Pictures:
-    """The slots that the parent reads from. One reformatter serves all frames, since most need the same."""
+    """Renders frames no larger than the parent asked for, and lays them where it finds them."""
 
     def __init__(self, memory: mmap.mmap, job: Job) -> None:
         self._job = job
         self._memory = memory
-        self._reformatter = VideoReformatter()
+        self._renderer = Renderer(max_width=job.max_width, max_height=job.max_height)
 
-    def place(self, frame: VideoFrame, stream: VideoStream, slot: int) -> tuple[int, int]:
-        """Write a frame into a slot, upright and no larger than asked for; returns its width and height there."""
+    def render(self, frame: VideoFrame, stream: VideoStream) -> Pixels:
+        """Render a frame that was just decoded from a stream.
+
+        Raises:
+            UnreadableError: there is no way from the frame to sRGB.
+        """
+        return self._renderer.render(frame, pixel_aspect=pixel_aspect(stream))
+
+    def place(self, pixels: Pixels, slot: int) -> None:
+        """Write a picture into a slot."""
+        room = np.frombuffer(self._memory, np.uint8, pixels.size, self._job.slot_at(slot))
+        room.reshape(pixels.shape)[...] = pixels
+
+
+class Renderer:
+    """Frames to upright pixels of shape (height, width, 3), perhaps a view: the one copy comes when they are placed."""
+
+    def __init__(self, *, max_width: int, max_height: int) -> None:
+        self._most = (max_width, max_height)
+        self._colours = Colours()
+
+    def render(self, frame: VideoFrame, *, pixel_aspect: float = 1.0) -> Pixels:
+        """Deinterlace if need be, scale and convert in one pass, turn upright.
+
+        Raises:
+            UnreadableError: there is no way from the frame to sRGB.
+        """
         matrix = display_matrix(frame)
-        turned = matrix is not None and matrix[0] == 0
-        most = (self._job.max_height, self._job.max_width) if turned else (self._job.max_width, self._job.max_height)
-        width, height = fit((frame.width, frame.height), aspect=_pixel_aspect(stream), most=most)
-        scaled = self._reformatter.reformat(frame, width, height, "rgb24", interpolation=Interpolation.AREA, threads=1)
-        upright = _upright(_pixels(scaled), matrix)
-        room = np.frombuffer(self._memory, np.uint8, upright.size, self._job.slot_at(slot))
-        room.reshape(upright.shape)[...] = upright
-        return upright.shape[1], upright.shape[0]
+        most = self._most[::-1] if is_turned(matrix) else self._most
+        width, height = fit((frame.width, frame.height), aspect=pixel_aspect, most=most)
+        try:
+            return upright(self._colours.srgb(progressive(frame), width, height), matrix)
+        except MemoryError:
+            raise
+        except (FFmpegError, ValueError) as error:
+            message = f"Pictures of the form {frame.format.name} cannot be converted: {error}"
+            raise UnreadableError(Reason.UNSUPPORTED_CODEC, message) from error
 
 
 def fit(size: tuple[int, int], *, aspect: float, most: tuple[int, int]) -> tuple[int, int]:
@@ -45,33 +74,8 @@ def fit(size: tuple[int, int], *, aspect: float, most: tuple[int, int]) -> tuple
     return max(1, min(most[0], round(width * scale))), max(1, min(most[1], round(height * scale)))
 
 
-def _pixel_aspect(stream: VideoStream) -> float:
-    aspect = float(stream.sample_aspect_ratio or 1)
+def pixel_aspect(stream: VideoStream) -> float:
+    """How much wider than high a pixel is of the frame decoded last: the container's word, or else the bitstream's."""
+    declared = None if stream.container.format.name in SHAPELESS else stream.sample_aspect_ratio
+    aspect = float(declared or stream.codec_context.sample_aspect_ratio or 1)
     return aspect if 1 / SANE_ASPECT < aspect < SANE_ASPECT else 1.0
-
-
-def display_matrix(frame: VideoFrame) -> tuple[int, int, int, int] | None:
-    """How the frame is to be shown: a point (x, y) of it at (ax + cy, bx + dy). None for as it is, or for no multiple of 90 degrees."""
-    side_data = cast("SideData | None", frame.side_data.get("DISPLAYMATRIX"))
-    if side_data is None:
-        return None
-    a, b, _, c, d = (int(number) for number in np.sign(np.frombuffer(bytes(side_data), np.int32, 5)))
-    straight = (a and d and not b and not c) or (b and c and not a and not d)
-    return (a, b, c, d) if straight else None
-
-
-def _upright(pixels: Pixels, matrix: tuple[int, int, int, int] | None) -> Pixels:
-    """Turn and mirror a view of the pixels; the copy comes later."""
-    if matrix is None:
-        return pixels
-    a, b, c, d = matrix
-    if a == 0:
-        pixels = pixels.transpose(1, 0, 2)
-    pixels = pixels[:, ::-1] if a + c < 0 else pixels
-    return pixels[::-1] if b + d < 0 else pixels
-
-
-def _pixels(frame: VideoFrame) -> Pixels:
-    """View an rgb24 frame's only plane, whose lines may be padded."""
-    plane = frame.planes[0]
-    return np.ndarray((frame.height, frame.width, 3), np.uint8, buffer=plane, strides=(plane.line_size, 3, 1))  # type: ignore[arg-type]  # a Buffer

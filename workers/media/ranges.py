@@ -10,9 +10,10 @@ from itertools import islice
 
 from schemas.errors import PermanentError, TransientError
 from schemas.reasons import Reason, Stage
+from schemas.record import Fetched
 from schemas.video import VideoRef
 from storage import ObjectChanged, ObjectDenied, ObjectMissing, Store, StoreUnavailable
-from workers.media.costs import Fetched, Range, ReadCosts
+from workers.media.costs import Range, ReadCosts
 
 AHEAD_BYTES = 16 * 1024 * 1024
 """What may be held of one object at once, fetched or on its way."""
@@ -43,7 +44,7 @@ class StoreSource:
 
     def __init__(self, store: Store, key: str, video: VideoRef, *, costs: ReadCosts = ReadCosts()) -> None:  # noqa: B008 - a frozen value
         self.size_bytes = video.size_bytes
-        self.fetched = Fetched()
+        self._bytes_read = self._requests = 0
         self._store = store
         self._key = key
         self._etag = video.etag
@@ -52,6 +53,11 @@ class StoreSource:
         self._planned: deque[Range] = deque()
         self._segments: list[Segment] = []
         """Oldest first."""
+
+    @property
+    def fetched(self) -> Fetched:
+        """What was fetched so far."""
+        return Fetched(bytes_read=self._bytes_read, requests=self._requests)
 
     def plan(self, ranges: Iterable[Range]) -> None:
         """Hear what will be read next, in this order, and begin to fetch it. A hint: anything else can be read too."""
@@ -141,7 +147,7 @@ class StoreSource:
         except StoreUnavailable as error:
             raise TransientError(f"The store did not answer: {error}") from error
         with self._counting:
-            self.fetched = self.fetched.plus(len(body))
+            self._bytes_read, self._requests = self._bytes_read + len(body), self._requests + 1
         if len(body) != end - start:
             raise PermanentError(
                 Reason.OBJECT_CHANGED, Stage.FETCH, f"The object is shorter than the {self.size_bytes} bytes it was listed with."

@@ -35,18 +35,22 @@ class Report:
         only = self._job.only_frames
         return indexes if only is None else [index for index in only if index in indexes]
 
-    def frame(self, index: int, frame: VideoFrame, packet: VideoPacket, video: Video) -> None:
-        """A chosen frame is decoded: put its picture where the parent finds it."""
-        pts = next((stamp for stamp in (frame.pts, packet.pts, packet.dts) if stamp is not None), index)
-        duration = frame.duration or packet.duration
+    def frame(self, index: int, frame: VideoFrame, packet: VideoPacket, video: Video, *, about_seconds: float | None = None) -> None:
+        """A chosen frame is decoded: put its picture where the parent finds it. `about_seconds` serves where nothing bears a time stamp.
+
+        Raises:
+            UnreadableError: there is no way from the frame to a picture.
+        """
+        pixels = self._pictures.render(frame, video.stream)
         slot = self._channel.slot()
-        width, height = self._pictures.place(frame, video.stream, slot)
+        self._pictures.place(pixels, slot)
+        pts, duration = _pts(frame, packet, video, index, about_seconds), frame.duration or packet.duration
         self._channel.say(
             "frame",
             index=index,
             slot=slot,
-            width=width,
-            height=height,
+            width=pixels.shape[1],
+            height=pixels.shape[0],
             source_width=frame.width,
             source_height=frame.height,
             pts=pts,
@@ -65,11 +69,19 @@ class Report:
         """The video as a whole cannot be read."""
         self._channel.say("failed", reason=error.reason, message=str(error)[:LONGEST_MESSAGE], log_tail=self._log.take())
 
-    def done(self) -> None:
-        """Everything wanted has been told."""
-        self._channel.say("done")
+    def done(self, *, again: bool) -> None:
+        """Everything wanted has been told; `again` if another video can come."""
+        self._channel.say("done", again=again)
 
     def _lap(self) -> float:
         """CPU seconds since the last frame: what this one took, without waiting for bytes or for the consumer."""
         begun, self._begun = self._begun, time.process_time()
         return self._begun - begun
+
+
+def _pts(frame: VideoFrame, packet: VideoPacket, video: Video, index: int, about_seconds: float | None) -> int:
+    """When the frame is shown, in the stream's time base, by the best witness there is."""
+    for stamp in (frame.pts, packet.pts, packet.dts):
+        if stamp is not None:
+            return stamp
+    return index if about_seconds is None else round(about_seconds / video.time_base)

@@ -12,10 +12,14 @@ def choose(seconds: Sequence[float], *, min_gap_seconds: float, max_per_video: i
     From the earliest on each is kept that lies at least `min_gap_seconds` after the one kept before; of more than `max_per_video`, one is
     taken from the middle of each of as many equal parts. Zero lifts a limit.
     """
-    kept = _apart(seconds, min_gap_seconds)
-    if 0 < max_per_video < len(kept):
-        kept = [kept[(2 * part + 1) * len(kept) // (2 * max_per_video)] for part in range(max_per_video)]
-    return sorted(kept)
+    return sorted(evenly(_apart(seconds, min_gap_seconds), most=max_per_video))
+
+
+def evenly(kept: list[int], *, most: int) -> list[int]:
+    """Of more than `most`, take one from the middle of each of as many equal parts. Zero lifts the limit."""
+    if not 0 < most < len(kept):
+        return kept
+    return [kept[(2 * part + 1) * len(kept) // (2 * most)] for part in range(most)]
 
 
 def _apart(seconds: Sequence[float], gap: float) -> list[int]:

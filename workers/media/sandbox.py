@@ -10,6 +10,7 @@ from schemas.recipe import ImageSize, KeyframePolicy
 from workers.keyframe import DeadFrame, Form, Keyframe
 from workers.media import ByteSource, Limits
 from workers.media.forkserver import ForkServer, ForkServerDiedError
+from workers.media.layers import Layers
 from workers.media.session import Session
 from workers.media.wire import Job
 
@@ -20,9 +21,17 @@ ATTEMPTS = 2
 class Decoder:
     """Keyframes of untrusted videos; one per worker process, used from many threads at once. Forks nothing of its own process."""
 
-    def __init__(self, *, limits: Limits = Limits()) -> None:  # noqa: B008 - a frozen value
+    def __init__(self, *, limits: Limits = Limits(), unlocked: bool = False, trusted: bool = False) -> None:  # noqa: B008 - a frozen value
         self._limits = limits
-        self._forkserver = ForkServer()
+        self._forkserver = ForkServer(unlocked=unlocked, reused=trusted)
+
+    def layers(self) -> Layers:
+        """Wait for the fork server, and say what locks its children.
+
+        Raises:
+            FatalError: a required layer is missing, or no fork server can be started here.
+        """
+        return self._forkserver.layers()
 
     def keyframes(
         self,
@@ -46,7 +55,7 @@ class Decoder:
         given: set[int] = set()
         for _ in range(ATTEMPTS):
             try:
-                with closing(self._session(source, job, form, image.jpeg_quality)) as frames:
+                with closing(self._session(source, job, form, image.jpeg_quality, thumbnails=policy.duplicate_distance > 0)) as frames:
                     for frame in frames:
                         if frame.frame_index not in given:
                             given.add(frame.frame_index)
@@ -68,10 +77,11 @@ class Decoder:
         """End the fork server and every child."""
         self.close()
 
-    def _session(self, source: ByteSource, job: Job, form: Form, jpeg_quality: int) -> Generator[Keyframe | DeadFrame]:
+    def _session(self, source: ByteSource, job: Job, form: Form, jpeg_quality: int, *, thumbnails: bool) -> Generator[Keyframe | DeadFrame]:
+        seconds = self._limits.deadline_seconds
         with self._forkserver.fork(memory_size=job.memory_size) as child:
-            seconds = self._limits.deadline_seconds
-            yield from Session(child, source, job, deadline_seconds=seconds, form=form, jpeg_quality=jpeg_quality).frames()
+            session = Session(child, source, job, deadline_seconds=seconds, form=form, jpeg_quality=jpeg_quality, thumbnails=thumbnails)
+            yield from session.frames()
 
     def _job(self, source: ByteSource, policy: KeyframePolicy, image: ImageSize, only_frames: frozenset[int] | None) -> Job:
         limits = self._limits

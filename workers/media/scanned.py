@@ -1,7 +1,11 @@
-"""Keyframes of any other container: one pass notes where they are, a second decodes the chosen ones."""
+"""Keyframes of any other container: a pass over the whole file notes them and holds those that may be chosen, as far as there is room.
 
+Only where the room does not suffice, a second pass finds the chosen ones again.
+"""
+
+import math
 from array import array
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -14,12 +18,15 @@ from workers.media.decoding import decode_alone, refuse_encrypted
 from workers.media.objectfile import ObjectFile
 from workers.media.opening import AV_TIME_BASE, Video, VideoPacket, check_duration, open_video
 from workers.media.report import Report
-from workers.media.sampling import choose
+from workers.media.sampling import ROUNDING_SECONDS, choose
 from workers.media.unreadable import UnreadableError
 from workers.media.wire import Job
 
 BUFFER_BYTES = 256 * 1024
+STRETCH_BYTES = 4 * 1024 * 1024
 MOST_KEYFRAMES = 4_000_000
+MOST_HELD_BYTES = 32 * 1024 * 1024
+"""Packets kept of the first pass; one more, and none are."""
 DEFAULT_RATE = 25
 ENDLESS = ("mpegts", "mpeg")
 """Streams that may begin and end anywhere: a last packet cut short is no damage."""
@@ -40,6 +47,39 @@ class Scan:
     until_seconds: float = 0.0
     error: str = ""
     """Why the pass broke off; empty if it came to the end."""
+    held: dict[int, VideoPacket] = field(default_factory=dict)
+    """Packets of keyframes that may be chosen, by their ordinals."""
+    room_bytes: int = MOST_HELD_BYTES
+    held_until: float = -math.inf
+
+    def hold(self, packet: VideoPacket, gap_seconds: float) -> None:
+        """Keep the latest keyframe's packet, unless it lies too close behind the one kept before."""
+        seconds = self.seconds[-1]
+        if 0 <= seconds - self.held_until < gap_seconds - ROUNDING_SECONDS:
+            return
+        self.held_until = seconds
+        self.room_bytes -= packet.size
+        if self.room_bytes < 0:
+            self.held.clear()
+        else:
+            self.held[len(self.seconds) - 1] = packet
+
+
+class ReadAhead:
+    """Announces a stretch of the file at a time, as far ahead of the demuxer as it will surely come."""
+
+    def __init__(self, file: ObjectFile) -> None:
+        self._file = file
+        self._until = 0
+
+    def go_on(self) -> None:
+        """Announce the next stretch if the one before is half read, or if the demuxer is somewhere else."""
+        position = self._file.tell()
+        if STRETCH_BYTES // 2 <= self._until - position <= 2 * STRETCH_BYTES:
+            return
+        starts = max(position, self._until) if position >= self._until - STRETCH_BYTES else position
+        self._until = starts + STRETCH_BYTES
+        self._file.plan([(starts, min(self._until, self._file.size_bytes))])
 
 
 def report_scanned(file: ObjectFile, job: Job, report: Report, demuxer: str) -> None:
@@ -53,33 +93,37 @@ def report_scanned(file: ObjectFile, job: Job, report: Report, demuxer: str) -> 
         if declared_end(file, demuxer) > file.size_bytes:
             raise UnreadableError(Reason.TRUNCATED, f"The file ends too early to be opened: {error}") from error
         raise
-    scan = _scan(video, demuxer)
+    scan = _scan(video, demuxer, job, file)
     broken = _broken(scan, video, file, demuxer)
     if not scan.seconds:
         raise broken or UnreadableError(Reason.NO_KEYFRAME, "The video stream has no keyframe.")
     check_duration(max(scan.seconds) - min(scan.seconds), job)
     chosen = choose(scan.seconds, min_gap_seconds=job.min_gap_seconds, max_per_video=job.max_per_video)
-    video.container.close()
-    again = open_video(file, demuxer, job, header_suffices=False, buffer_size=BUFFER_BYTES)
-    report.opened(again.stream.index, len(chosen) + (broken is not None))
-    _report_chosen(again, report, chosen, scan)
+    report.opened(video.stream.index, len(chosen) + (broken is not None))
+    if scan.held.keys() >= set(chosen):
+        _report_chosen(video, report, chosen, scan, ((ordinal, scan.held[ordinal]) for ordinal in chosen))
+    else:
+        video.container.close()
+        again = open_video(file, demuxer, job, header_suffices=False, buffer_size=BUFFER_BYTES)
+        _report_chosen(again, report, chosen, scan, enumerate(_key_packets(again, file)))
     if broken is not None and len(chosen) in report.wanted(len(chosen) + 1):
         report.dead(len(chosen), None, broken)
 
 
-def _scan(video: Video, demuxer: str) -> Scan:
-    scan = Scan()
+def _scan(video: Video, demuxer: str, job: Job, file: ObjectFile) -> Scan:
+    scan, ahead = Scan(), ReadAhead(file)
     streams = None if demuxer in DECLARING_DURATION else video.stream
     try:
         for packet in video.container.demux(streams):
+            ahead.go_on()
             if packet.size:
-                _note(scan, packet, video)
+                _note(scan, packet, video, job)
     except FFmpegError as error:
         scan.error = str(error)
     return scan
 
 
-def _note(scan: Scan, packet: "Packet[Any]", video: Video) -> None:
+def _note(scan: Scan, packet: "Packet[Any]", video: Video, job: Job) -> None:
     timestamp = packet.pts if packet.pts is not None else packet.dts
     if timestamp is not None and packet.time_base:
         scan.until_seconds = max(scan.until_seconds, float(timestamp * packet.time_base))
@@ -94,6 +138,7 @@ def _note(scan: Scan, packet: "Packet[Any]", video: Video) -> None:
         raise UnreadableError(Reason.TOO_LONG, f"The video has more than {MOST_KEYFRAMES} keyframes.")
     rate = video.stream.average_rate or DEFAULT_RATE
     scan.seconds.append(float(scan.packets / rate if timestamp is None else timestamp * video.time_base))
+    scan.hold(packet, job.min_gap_seconds)
 
 
 def _broken(scan: Scan, video: Video, file: ObjectFile, demuxer: str) -> UnreadableError | None:
@@ -109,9 +154,9 @@ def _broken(scan: Scan, video: Video, file: ObjectFile, demuxer: str) -> Unreada
     return None
 
 
-def _report_chosen(video: Video, report: Report, chosen: list[int], scan: Scan) -> None:
+def _report_chosen(video: Video, report: Report, chosen: list[int], scan: Scan, packets: Iterable[tuple[int, VideoPacket]]) -> None:
     todo = [(index, chosen[index]) for index in report.wanted(len(chosen))][::-1]
-    for ordinal, packet in enumerate(_key_packets(video)):
+    for ordinal, packet in packets:
         if not todo:
             return
         if todo[-1][1] == ordinal:
@@ -122,15 +167,17 @@ def _report_chosen(video: Video, report: Report, chosen: list[int], scan: Scan) 
 
 def _report_packet(video: Video, report: Report, index: int, packet: VideoPacket, seconds: float) -> None:
     try:
-        report.frame(index, decode_alone(video, packet), packet, video)
+        report.frame(index, decode_alone(video, packet), packet, video, about_seconds=seconds)
     except UnreadableError as error:
         report.dead(index, seconds, error)
 
 
-def _key_packets(video: Video) -> Iterator[VideoPacket]:
+def _key_packets(video: Video, file: ObjectFile) -> Iterator[VideoPacket]:
     """Demux the keyframes' packets; `discard` and `skip_frame` leave others in for some codecs."""
+    ahead = ReadAhead(file)
     try:
         for packet in video.container.demux(video.stream):
+            ahead.go_on()
             if packet.size and packet.is_keyframe:
                 yield packet
     except FFmpegError:

@@ -15,6 +15,7 @@ from workers.keyframe import DeadFrame, Form, Keyframe, Picture
 from workers.media import ByteSource, messages
 from workers.media.forkserver import Child, ForkServerDiedError
 from workers.media.wire import INBOX_BYTES, LENGTH, MAX_MESSAGE, SLOTS, Job
+from workers.similarity import thumbnail
 
 RE_READS = 8
 """A child may plan or ask for each byte this often: two passes, each planned and with a few looks back."""
@@ -77,13 +78,24 @@ class Line:
 class Session:
     """What has been said so far about one video, and what may be said next."""
 
-    def __init__(self, child: Child, source: ByteSource, job: Job, *, deadline_seconds: float, form: Form, jpeg_quality: int) -> None:
+    def __init__(
+        self,
+        child: Child,
+        source: ByteSource,
+        job: Job,
+        *,
+        deadline_seconds: float,
+        form: Form,
+        jpeg_quality: int,
+        thumbnails: bool = False,
+    ) -> None:
         self._child = child
         self._source = source
         self._job = job
         self._deadline_seconds = deadline_seconds
         self._form = form
         self._jpeg_quality = jpeg_quality
+        self._thumbnails = thumbnails
         self._line = Line(child.conversation, seconds=deadline_seconds)
         self._budget = RE_READS * job.size_bytes + SPARE_READ_BYTES
         self._opened: messages.Opened | None = None
@@ -126,8 +138,9 @@ class Session:
                     yield self._bury(dead)
                 case messages.Failed() as failed:
                     raise PermanentError(failed.reason, self._stage, failed.message, log_tail=failed.log_tail)
-                case messages.Done():
+                case messages.Done() as done:
                     _hold(self._opened is not None and next(self._awaited, None) is None, "frames left untold")
+                    self._child.may_rest = done.again
                     return
 
     def _hear(self, plan: messages.Plan) -> None:
@@ -169,6 +182,7 @@ class Session:
         _hold(frame.slot < SLOTS, "a slot out of bounds")
         pixels = self._child.memory.pixels(self._job.slot_at(frame.slot), width=frame.width, height=frame.height)
         picture = Picture.of(pixels, form=self._form, jpeg_quality=self._jpeg_quality)
+        small = thumbnail(pixels) if self._thumbnails else None
         with suppress(ChildLeftError):  # it needs no slot
             self._line.send(bytes([frame.slot]))
         return Keyframe(
@@ -182,6 +196,7 @@ class Session:
             source_height=frame.source_height,
             picture=picture,
             decode_seconds=frame.decode_seconds,
+            thumbnail=small,
         )
 
     def _bury(self, dead: messages.Dead) -> DeadFrame:
@@ -200,6 +215,9 @@ class Session:
         if WTERMSIG(status) == signal.SIGXCPU:
             message = f"The decoder used more than {self._job.cpu_seconds} seconds of CPU."
             return PermanentError(Reason.DECODER_TIMEOUT, self._stage, message, signal=name)
+        if WTERMSIG(status) == signal.SIGSYS:
+            message = "The decoder tried what it may not (SIGSYS): the file is an attack, or a library needs a call that the filter lacks."
+            return PermanentError(Reason.DECODER_CRASHED, self._stage, message, signal=name)
         return PermanentError(Reason.DECODER_CRASHED, self._stage, f"The decoder died of {name}.", signal=name)
 
 

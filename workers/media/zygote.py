@@ -12,22 +12,31 @@ import struct
 os.environ["OPENBLAS_NUM_THREADS"] = "1"  # numpy would start a thread per core, and a process with threads must not fork
 import av
 
-from workers.media import child, confine
+from workers.media import child
+from workers.media.confine import Lock, prepare
+from workers.media.fitting import fit
+from workers.media.layers import Findings
+from workers.media.requests import REQUEST_DESCRIPTORS, RETIRE
 
-REQUEST_DESCRIPTORS = 3
 NOT_WANTED = ("av.__main__", "av.datasets")
 
 
-def main(control_descriptor: int) -> None:
-    """Fork children on request until the parent's end of the control socket closes, then take them along."""
+def main(control_descriptor: int, *, enforced: bool, reused: bool = False, deed: child.Deed | None = None) -> None:
+    """Say which layers of the lock hold, then fork children on request, until retired or until the parent's end of the control closes.
+
+    A deed is what the children do under their lock in place of reading a video. Children that are reused take another video after one.
+    """
     _import_all_of_av()
     os.environ.clear()
     if len(os.listdir("/proc/self/task")) != 1:  # noqa: PTH208
         raise SystemExit("The fork server has threads.")
-    gc.collect()
-    gc.freeze()
     with socket.socket(fileno=control_descriptor) as control:
-        _Nursery(control, confine.address_space_bytes()).run()
+        findings = Findings()
+        lock = fit(prepare(findings, enforced=enforced), findings)
+        control.send(findings.layers.to_json())
+        gc.collect()
+        gc.freeze()
+        _Nursery(control, lock, deed, reused=reused).run()
     os._exit(0)
 
 
@@ -41,15 +50,18 @@ def _import_all_of_av() -> None:
 class _Nursery:
     """The children alive: each one's pidfd leads to its pid and to the socket that waits for its end."""
 
-    def __init__(self, control: socket.socket, base_bytes: int) -> None:
+    def __init__(self, control: socket.socket, lock: Lock, deed: child.Deed | None, *, reused: bool) -> None:
         self._control = control
-        self._base_bytes = base_bytes
+        self._lock = lock
+        self._deed = deed
+        self._reused = reused
+        self._retired = False
         self._children: dict[int, tuple[int, socket.socket]] = {}
         self._poll = select.poll()
         self._poll.register(control, select.POLLIN)
 
     def run(self) -> None:
-        while True:
+        while self._children or not self._retired:
             for descriptor, _ in self._poll.poll():
                 if descriptor != self._control.fileno():
                     self._reap(descriptor)
@@ -61,15 +73,15 @@ class _Nursery:
         request, descriptors, _, _ = socket.recv_fds(self._control, 1, REQUEST_DESCRIPTORS)
         if not request:
             return False
+        self._retired = self._retired or request == RETIRE
         if len(descriptors) == REQUEST_DESCRIPTORS:
             self._fork(*descriptors)
         return True
 
     def _fork(self, conversation: int, memory: int, obituary: int) -> None:
-        zygote = os.getpid()
         pid = os.fork()
         if pid == 0:
-            child.live(conversation, memory, zygote=zygote, base_bytes=self._base_bytes)
+            child.live(conversation, memory, lock=self._lock, deed=self._deed, reused=self._reused)
         os.close(conversation)
         os.close(memory)
         pidfd = os.pidfd_open(pid)

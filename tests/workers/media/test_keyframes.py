@@ -1,5 +1,4 @@
 import io
-from fractions import Fraction
 
 import av
 import clips
@@ -89,26 +88,6 @@ def test_pictures_are_scaled_down_to_fit_and_never_up(decode) -> None:
 def test_a_strip_of_pixels_stays_a_picture(decode) -> None:
     picture = decode(clips.make(Clip(width=2048, height=16, frames=1)), image=ImageSize(max_width=32, max_height=32))[0].picture
     assert (picture.width, picture.height, len(picture.body)) == (32, 1, 96)
-
-
-@pytest.mark.parametrize(("degrees", "turns"), [(90, 1), (180, 2), (-90, 3)])
-def test_a_turned_picture_is_put_upright(degrees: int, turns: int, decode) -> None:
-    plain, turned = (decode(clips.make(Clip(frames=11, rotation=rotation))) for rotation in (0, degrees))
-    for before, after in zip(plain, turned, strict=True):
-        assert np.array_equal(after.picture.array, np.rot90(before.picture.array, turns))
-        assert (after.source_width, after.source_height) == (128, 96)
-
-
-@pytest.mark.parametrize(("aspect", "size"), [(Fraction(2), (128, 48)), (Fraction(1, 2), (64, 96))])
-def test_oblong_pixels_are_made_square_by_shrinking(aspect: Fraction, size: tuple[int, int], decode) -> None:
-    picture = decode(clips.make(Clip(frames=1, pixel_aspect=aspect)))[0].picture
-    assert (picture.width, picture.height) == size
-
-
-def test_colours_survive(decode) -> None:
-    picture = decode(clips.make(Clip(frames=1)))[0].picture.array
-    assert np.allclose(picture[90, 10], (200, 20, 20), atol=12)
-    assert np.allclose(picture[5, 120], (20, 20, 20), atol=12)
 
 
 def test_a_keyframe_that_does_not_decode_is_dead_and_the_others_go_on(decode) -> None:

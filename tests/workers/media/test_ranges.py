@@ -6,9 +6,10 @@ import pytest
 
 from schemas.errors import PermanentError, TransientError
 from schemas.reasons import Reason, Stage
+from schemas.record import Fetched
 from schemas.video import VideoRef
 from storage import ObjectChanged, ObjectDenied, ObjectMeta, ObjectMissing, StoreUnavailable
-from workers.media.costs import MOST_AT_ONCE, Fetched, ReadCosts
+from workers.media.costs import MOST_AT_ONCE, ReadCosts
 from workers.media.ranges import AHEAD_BYTES, LONGEST_PLAN, StoreSource
 
 MIB = 1024 * 1024

@@ -81,6 +81,7 @@ class Puppet:
 
     def __post_init__(self) -> None:
         self.memory = SharedMemory(JOB.memory_size)
+        self.may_rest = False
         self.conversation, self.far = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         for line in self.script:
             self.far.send(line if isinstance(line, bytes) else json.dumps(line).encode())
