@@ -1,6 +1,7 @@
 """Counters that make progress visible while a job runs. They are a hint: what is done stands in storage."""
 
-from dataclasses import dataclass
+import operator
+from dataclasses import asdict, astuple, dataclass
 
 from celery import Celery
 
@@ -20,15 +21,14 @@ class Tally:
     dead: int = 0
     """Dead letters written, for videos and for frames."""
     shards: int = 0
+    bytes_read: int = 0
+    """Bytes that storage sent of the videos."""
+    requests: int = 0
+    """GETs that this took."""
 
     def plus(self, other: "Tally") -> "Tally":
         """Add two counts."""
-        return Tally(
-            self.frames + other.frames,
-            self.videos + other.videos,
-            self.dead + other.dead,
-            self.shards + other.shards,
-        )
+        return Tally(*map(operator.add, astuple(self), astuple(other)))
 
 
 class Progress:
@@ -41,10 +41,9 @@ class Progress:
 
     def add(self, tally: Tally) -> None:
         """Count what was just done."""
-        counts = {"frames": tally.frames, "videos": tally.videos, "dead": tally.dead, "shards": tally.shards}
         with redis_of(self._app) as redis:
             pipe = redis.pipeline()
-            for field, count in counts.items():
+            for field, count in asdict(tally).items():
                 if count:
                     pipe.hincrby(f"{self._key}:tally", field, count)
             pipe.expire(f"{self._key}:tally", KEPT_SECONDS).execute()

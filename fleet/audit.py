@@ -143,7 +143,7 @@ def count_family(tallies: Tallies, family: Family, task: ShardTask) -> None:
 
 
 def strangers(family: Family, task: ShardTask) -> list[str]:
-    """Lines of videos that the shard was never given, of another recipe, or dead and captioned in one shard; in words."""
+    """Lines of videos that the shard was never given, of another recipe, copied from none, or dead and captioned in one shard; in words."""
     uris = {video.uri for video in task.videos}
     dead = {(letter.shard_id, letter.video.uri, letter.frame_index) for letter in family.letters.values()}
     words = [f"a line of {record.video.uri} lies in shard {shard}" for shard, record in family.lines if record.video.uri not in uris]
@@ -152,6 +152,12 @@ def strangers(family: Family, task: ShardTask) -> list[str]:
         f"frame {record.frame_index} of {record.video.uri} is both captioned and dead in shard {shard}"
         for shard, record in family.lines
         if {(shard, record.video.uri, record.frame_index), (shard, record.video.uri, None)} & dead
+    ]
+    own = {(shard, record.video, record.frame_id): record.annotation for shard, record in family.lines if record.copied_from is None}
+    words += [
+        f"frame {record.frame_index} of {record.video.uri} in shard {shard} is no copy of frame {record.copied_from}"
+        for shard, record in family.lines
+        if record.copied_from is not None and own.get((shard, record.video, record.copied_from)) != record.annotation
     ]
     return words
 

@@ -17,7 +17,8 @@ from fleet.deadletters import Choice, find_letter, live_letters, redrives
 from fleet.demo import clips_in, free_folder, show
 from fleet.doctor import examine
 from fleet.local import Interrupted, run_here
-from fleet.report import print_audit, print_letter, print_letters, print_status
+from fleet.reads import reads_of
+from fleet.report import print_audit, print_letter, print_letters, print_reads, print_status
 from fleet.status import status_of
 from fleet.view import View
 from producer.enqueue import WINDOW, feed
@@ -147,12 +148,17 @@ def worker(
 def status(
     job: o.JobUrl,
     broker: Annotated[str | None, typer.Option("--broker", help="Ask this broker too.", envvar="FRAMEFLEET_BROKER_URL")] = None,
+    reads: Annotated[bool, typer.Option("--reads", help="List what was read of each video, out of its lines.")] = False,
     as_json: o.AsJson = False,
     endpoint_url: o.Endpoint = None,
     profile: o.Profile = None,
 ) -> None:
     """Say how far a job is."""
-    found = status_of(opened(job, endpoint_url, profile), make_app(broker) if broker else None)
+    where = opened(job, endpoint_url, profile)
+    if reads:
+        print_models(reads_of(where)) if as_json else print_reads(out, reads_of(where))
+        return
+    found = status_of(where, make_app(broker) if broker else None)
     print_model(found) if as_json else print_status(out, found)
 
 
@@ -261,6 +267,11 @@ def opened(job: str, endpoint_url: str | None, profile: str | None) -> Job:
     place = open_job(o.absolute(job))
     place.spec()
     return place
+
+
+def print_models(models: Iterable[Model]) -> None:
+    """Print models as one JSON array."""
+    sys.stdout.write(json.dumps([model.model_dump(mode="json") for model in models], indent=2) + "\n")
 
 
 def print_model(model: Model) -> None:

@@ -15,7 +15,7 @@ import typer
 
 from producer.sources import open_source
 from schemas.job import Compression, JobSpec, Selection
-from schemas.recipe import Recipe, load_recipe
+from schemas.recipe import KeyframePolicy, Recipe, load_recipe
 from storage.job import Job, open_job
 from workers.settings import EngineName
 
@@ -42,6 +42,18 @@ Out = Annotated[str, typer.Option("--out", help="Output prefix: a folder or s3:/
 RecipeName = Annotated[str | None, typer.Option("--recipe", help="A house recipe or a TOML file; the engine's own if left out.")]
 Every = Annotated[float | None, typer.Option(help="Keyframes at least this many seconds apart; 0 takes all. [recipe: 2]", min=0)]
 MaxFrames = Annotated[int | None, typer.Option(help="At most so many keyframes per video; 0 takes all. [recipe: 64]", min=0)]
+Scenes = Annotated[
+    float | None,
+    typer.Option(help="Only keyframes at which the scene changes by this much (27 is usual); 0 takes all. [recipe: 0]", min=0, max=255),
+]
+SkipDuplicates = Annotated[
+    float | None,
+    typer.Option(
+        help="Copy the caption to keyframes within this distance of the one captioned last (try 8); 0 copies none. [recipe: 0]",
+        min=0,
+        max=255,
+    ),
+]
 Include = Annotated[list[str] | None, typer.Option(help="Take only paths that match this glob; may be repeated.")]
 Exclude = Annotated[list[str] | None, typer.Option(help="Leave out paths that match this glob; may be repeated.")]
 AllFiles = Annotated[bool, typer.Option("--all-files", help="Take every file, not only those with a video suffix.")]
@@ -62,6 +74,8 @@ class Asked:
     recipe: RecipeName = None
     every: Every = None
     max_frames: MaxFrames = None
+    scenes: Scenes = None
+    skip_duplicates: SkipDuplicates = None
     include: Include = None
     exclude: Exclude = None
     all_files: AllFiles = False
@@ -86,7 +100,7 @@ class Asked:
         return job, job.create_spec(spec)
 
     def _spec(self) -> JobSpec:
-        recipe = recipe_of(self.recipe, self.engine, every=self.every, max_frames=self.max_frames)
+        recipe = self._recipe()
         return JobSpec(
             source=absolute(self.source),
             selection=self._selection(),
@@ -98,6 +112,10 @@ class Asked:
             created_by=getpass.getuser(),
             framefleet=version("framefleet"),
         )
+
+    def _recipe(self) -> Recipe:
+        policy = {"every": self.every, "max_frames": self.max_frames, "scenes": self.scenes, "skip_duplicates": self.skip_duplicates}
+        return recipe_of(self.recipe, self.engine, **policy)
 
     def _selection(self) -> Selection:
         return Selection(
@@ -140,12 +158,15 @@ def engine_env(engine: EngineName, *, openai_url: str | None, openai_model: str 
     return {name: value for name, value in asked.items() if value}
 
 
-def recipe_of(name: str | None, engine: EngineName, *, every: float | None, max_frames: int | None) -> Recipe:
-    """Load the recipe and lay the command's keyframe policy over it."""
+POLICY = {"every": "min_gap_seconds", "max_frames": "max_per_video", "scenes": "scene_threshold", "skip_duplicates": "duplicate_distance"}
+"""What the options on keyframes are called in a recipe."""
+
+
+def recipe_of(name: str | None, engine: EngineName, **asked: float | None) -> Recipe:
+    """Load the recipe and lay the command's options on keyframes over it; None was not asked."""
     recipe = load_recipe(name or ENGINE_RECIPES[engine])
-    asked = {"min_gap_seconds": every, "max_per_video": max_frames}
-    policy = recipe.keyframes.model_copy(update={key: value for key, value in asked.items() if value is not None})
-    return recipe.model_copy(update={"keyframes": policy})
+    policy = {POLICY[option]: value for option, value in asked.items() if value is not None}
+    return recipe.model_copy(update={"keyframes": KeyframePolicy.model_validate(recipe.keyframes.model_dump() | policy)})
 
 
 def absolute(place: str) -> str:

@@ -6,6 +6,7 @@ from rich.console import Console
 from rich.table import Table
 
 from fleet.audit import AuditReport
+from fleet.reads import VideoReads, megabytes, per_video, with_total
 from fleet.status import JobStatus
 from schemas.record import DeadLetter
 
@@ -43,22 +44,39 @@ def print_status(console: Console, status: JobStatus) -> None:
         say(
             console, f"  broker: {status.broker.waiting} shards wait, {status.broker.in_work} in work, {status.broker.frames} frames so far"
         )
+        if status.broker.videos:
+            say(console, f"  storage: {per_video(status.broker)}")
         for fault in status.broker.faults[:3]:
             say(console, f"  a worker says: {fault}")
+
+
+def print_reads(console: Console, reads: Iterable[VideoReads]) -> None:
+    """List what was read of each video, and of all: a table on a terminal, tab-separated lines in a pipe."""
+    heads = ("size", "read", "part", "requests", "frames", "video")
+    print_rows(console, heads, map(_reads_row, with_total(reads)))
+
+
+def _reads_row(one: VideoReads) -> tuple[object, ...]:
+    return (megabytes(one.size_bytes), megabytes(one.bytes_read), f"{one.share:.1%}", one.requests, one.frames, one.uri)
+
+
+def print_rows(console: Console, heads: Iterable[str], rows: Iterable[Iterable[object]]) -> None:
+    """Print a table on a terminal, tab-separated lines in a pipe."""
+    texts = ([str(cell) for cell in row] for row in rows)
+    if not console.is_terminal:
+        for row in texts:
+            console.file.write("\t".join(row) + "\n")  # the console would turn tabs into spaces
+        return
+    table = Table(*heads, box=None, header_style="bold")
+    for row in texts:
+        table.add_row(*row)
+    console.print(table)
 
 
 def print_letters(console: Console, letters: Iterable[tuple[str, DeadLetter]]) -> None:
     """List dead letters: a table on a terminal, tab-separated lines in a pipe."""
     rows = ((letter.reason.value, letter.stage.value, frame_in(letter), letter.video.uri, key) for key, letter in letters)
-    heads = ("reason", "stage", "frame", "video", "letter")
-    if not console.is_terminal:
-        for row in rows:
-            console.file.write("\t".join(row) + "\n")  # the console would turn tabs into spaces
-        return
-    table = Table(*heads, box=None, header_style="bold")
-    for row in rows:
-        table.add_row(*row)
-    console.print(table)
+    print_rows(console, ("reason", "stage", "frame", "video", "letter"), rows)
 
 
 def print_letter(console: Console, key: str, letter: DeadLetter) -> None:

@@ -19,6 +19,10 @@ class BrokerStatus(Model):
     in_work: int
     frames: int
     """Frames captioned since the broker started."""
+    videos: int
+    bytes_read: int
+    """Bytes that storage sent of these videos."""
+    requests: int
     faults: tuple[str, ...]
     """Why workers left or put shards back, the latest first."""
 
@@ -72,9 +76,13 @@ def broker_status(job: Job, app: App) -> BrokerStatus:
     """Ask the broker."""
     queue = ShardQueue(app)
     waiting = queue.depth()
+    tally = Progress(app, job.url).tally()
     return BrokerStatus(
         waiting=waiting,
         in_work=max(0, len(queue.in_flight()) - waiting),
-        frames=Progress(app, job.url).tally().frames,
+        frames=tally.frames,
+        videos=tally.videos,
+        bytes_read=tally.bytes_read,
+        requests=tally.requests,
         faults=tuple(faults(app)),
     )

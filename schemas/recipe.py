@@ -4,7 +4,7 @@ import tomllib
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import Field, SerializerFunctionWrapHandler, model_serializer, model_validator
 
 from schemas.annotation import FIELDS, answer_schema
 from schemas.errors import OperatorError
@@ -49,10 +49,20 @@ class SamplingParams(Model):
 
 
 class KeyframePolicy(Model):
-    """Which keyframes of a video are captioned; zero lifts a limit, so two zeros mean all of them."""
+    """Which keyframes of a video are captioned. The fields hold in the order gap, scenes, number, duplicates; zero lifts a limit."""
 
     min_gap_seconds: Annotated[float, Field(ge=0)] = 2.0
     max_per_video: Annotated[int, Field(ge=0)] = 64
+    scene_threshold: Annotated[float, Field(ge=0, le=255)] = 0.0
+    """Take only keyframes that differ by so much from the one before: PySceneDetect's `content_val`, whose usual threshold is 27."""
+    duplicate_distance: Annotated[float, Field(ge=0, le=255)] = 0.0
+    """Copy the caption of the last captioned keyframe to one that is no farther from it than this, see `workers.similarity`."""
+
+    @model_serializer(mode="wrap")
+    def _without_what_it_does_not_ask(self, dump: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Leave out what came later while it is zero, so that recipes keep the ids they had before."""
+        fields: dict[str, Any] = dump(self)
+        return {name: value for name, value in fields.items() if value or name in {"min_gap_seconds", "max_per_video"}}
 
 
 class ImageSize(Model):

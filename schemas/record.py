@@ -31,6 +31,14 @@ class SecondsSpent(Model):
     caption: float
 
 
+class Fetched(Model):
+    """What reading a video's object took, all its frames together. Its size stands with the video."""
+
+    bytes_read: Annotated[int, Field(ge=0)] = 0
+    requests: Annotated[int, Field(ge=0)] = 0
+    """GETs."""
+
+
 class FrameRecord(Model):
     """One line of JSONL: one keyframe, captioned."""
 
@@ -52,11 +60,14 @@ class FrameRecord(Model):
     """Place of this frame among the video's chosen keyframes."""
     frames_chosen: Annotated[int, Field(ge=1)]
     annotation: FrameAnnotation
+    copied_from: str | None = None
+    """The `frame_id` of the line whose annotation this near duplicate has, and on which alone tokens were spent; None if it has its own."""
     recipe_id: str
     usage: Usage
     attempts: Annotated[int, Field(ge=1)]
     """How often the shard had been taken up when this line was made."""
     seconds: SecondsSpent
+    fetched: Fetched = Fetched()
     versions: dict[str, str]
     """Provenance: versions of the code and libraries that made the line."""
 
@@ -95,6 +106,7 @@ class DeadLetter(Model):
     stage: Stage
     message: str
     attempts: tuple[Attempt, ...]
+    fetched: Fetched = Fetched()
     ffmpeg_log_tail: str = ""
     raw_answer: str = ""
     recipe_id: str

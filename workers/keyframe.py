@@ -68,6 +68,8 @@ class Keyframe:
     source_height: int
     picture: Picture
     decode_seconds: float
+    thumbnail: bytes | None = None
+    """What near duplicates are known by, see `workers.similarity`; None unless the policy skips them."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,12 +3,13 @@
 from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
+from contextlib import closing
 from dataclasses import dataclass, field
 
 from broker.progress import Tally
 from schemas.errors import PermanentError
 from schemas.job import JobSpec
-from schemas.record import Attempt, FrameRecord
+from schemas.record import Attempt, DeadLetter, Fetched, FrameRecord
 from schemas.task import ShardTask
 from schemas.video import VideoRef
 from storage.job import Job
@@ -16,8 +17,19 @@ from workers.descendants import remainder
 from workers.fetch import open_video, verdict
 from workers.keyframe import Keyframe
 from workers.ladder import Caption
+from workers.media import ByteSource
 from workers.records import Death, Draft, letter_of
 from workers.room import Room
+from workers.similarity import distance
+
+
+@dataclass(frozen=True, slots=True)
+class Original:
+    """The last frame of a video that was handed to the engine."""
+
+    draft: Draft
+    thumbnail: bytes
+    caption: "Future[Caption]"
 
 
 @dataclass(slots=True)
@@ -27,8 +39,11 @@ class VideoWork:
     place: int
     video: VideoRef
     captions: list[tuple[Draft, "Future[Caption]"]] = field(default_factory=list)
+    """Near duplicates wait for the caption of the frame that they copy."""
+    original: Original | None = None
     deaths: list[Death] = field(default_factory=list)
     frames_chosen: int = 0
+    fetched: Fetched = field(default_factory=Fetched)
 
     def done(self) -> bool:
         """Whether waiting for it would take no time."""
@@ -42,10 +57,11 @@ class VideoWork:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What became of a video: its lines, and why the rest is dead."""
+    """What became of a video: its lines, why the rest is dead, and what reading it took."""
 
     records: tuple[FrameRecord, ...]
     deaths: tuple[Death, ...]
+    fetched: Fetched
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,9 +87,13 @@ class ShardRun:
         outcomes = list(self._outcomes())
         if not self.job.commit(self.task, [record for outcome in outcomes for record in outcome.records], self.spec):
             return remainder(self.job, self.task)
-        for death in (death for outcome in outcomes for death in outcome.deaths):
-            self.job.write_letter(letter_of(death, task=self.task, spec=self.spec, versions=self.room.versions, attempt=self.attempt))
+        for outcome in outcomes:
+            for death in outcome.deaths:
+                self.job.write_letter(self._letter(death, outcome.fetched))
         return []
+
+    def _letter(self, death: Death, fetched: Fetched) -> DeadLetter:
+        return letter_of(death, task=self.task, spec=self.spec, versions=self.room.versions, attempt=self.attempt, fetched=fetched)
 
     def _outcomes(self) -> Iterator[Outcome]:
         """Decode one video after the other while the engine captions those before."""
@@ -95,32 +115,49 @@ class ShardRun:
     def _start(self, work: VideoWork) -> None:
         """Decode a video's keyframes and hand each to the engine at once; what cannot be read is dead, and harms nobody else."""
         only = None if self.task.only_frames is None else frozenset(self.task.only_frames)
-        recipe = self.spec.recipe
         try:
-            source = open_video(work.video)
-            for frame in self.room.keyframes(source, recipe, only_frames=only):
-                work.frames_chosen = frame.frames_chosen
-                if isinstance(frame, Keyframe):
-                    draft = Draft.of(frame, video=work.video, task=self.task, attempt=self.attempt, versions=self.room.versions)
-                    work.captions.append((draft, self.room.caption(frame.picture, recipe)))
-                    work.captions[-1][1].add_done_callback(self._count_frame)
-                else:
-                    work.deaths.append(
-                        Death(work.place, work.video, frame.error, frame.frame_index, frame.frames_chosen, frame.pts_seconds)
-                    )
+            with closing(open_video(work.video, costs=self.room.read_costs)) as source:
+                try:
+                    self._decode(work, source, only)
+                finally:
+                    work.fetched = source.fetched
         except PermanentError as error:
             work.deaths.extend(unreached(work, verdict(error, work.video, task=self.task, job=self.job), only))
+
+    def _decode(self, work: VideoWork, source: ByteSource, only: frozenset[int] | None) -> None:
+        for frame in self.room.keyframes(source, self.spec.recipe, only_frames=only):
+            work.frames_chosen = frame.frames_chosen
+            if isinstance(frame, Keyframe):
+                work.captions.append(self._caption(work, frame))
+                work.captions[-1][1].add_done_callback(self._count_frame)
+            else:
+                work.deaths.append(Death(work.place, work.video, frame.error, frame.frame_index, frame.frames_chosen, frame.pts_seconds))
+
+    def _caption(self, work: VideoWork, frame: Keyframe) -> tuple[Draft, "Future[Caption]"]:
+        """Hand a keyframe to the engine, unless it nearly equals the last one handed over.
+
+        Only what the engine sees is compared with: were it the frame just before, a slow change could hide behind many small ones.
+        """
+        recipe, original = self.spec.recipe, work.original
+        draft = Draft.of(frame, video=work.video, task=self.task, attempt=self.attempt, versions=self.room.versions)
+        if frame.thumbnail is None:
+            return draft, self.room.caption(frame.picture, recipe)
+        if original and distance(frame.thumbnail, original.thumbnail) <= recipe.keyframes.duplicate_distance:
+            return draft.copying(original.draft), original.caption
+        work.original = Original(draft, frame.thumbnail, self.room.caption(frame.picture, recipe))
+        return draft, work.original.caption
 
     def _finish(self, work: VideoWork) -> Outcome:
         """Wait for a video's captions."""
         records, deaths = [], list(work.deaths)
         for draft, future in work.captions:
             try:
-                records.append(draft.complete(future.result()))
+                records.append(draft.complete(future.result(), fetched=work.fetched))
             except PermanentError as error:
-                deaths.append(Death(work.place, work.video, error, draft.frame_index, draft.frames_chosen, draft.pts_seconds))
-        self.count(Tally(videos=1, dead=len(deaths)))
-        return Outcome(tuple(records), tuple(deaths))
+                deaths.append(Death(work.place, work.video, draft.fault(error), draft.frame_index, draft.frames_chosen, draft.pts_seconds))
+        read = work.fetched
+        self.count(Tally(videos=1, dead=len(deaths), bytes_read=read.bytes_read, requests=read.requests))
+        return Outcome(tuple(records), tuple(deaths), read)
 
     def _count_frame(self, future: "Future[Caption]") -> None:
         if not future.cancelled() and future.exception() is None:

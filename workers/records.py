@@ -1,19 +1,21 @@
 """From a captioned keyframe to its line, from a failure to its dead letter."""
 
 import shlex
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from schemas.errors import PermanentError
 from schemas.job import JobSpec
 from schemas.reasons import ADVICE
-from schemas.record import Attempt, DeadLetter, FrameRecord, Scope, SecondsSpent
+from schemas.record import Attempt, DeadLetter, Fetched, FrameRecord, Scope, SecondsSpent, Usage
 from schemas.task import ShardTask
 from schemas.video import VideoRef, frame_id
 from workers.keyframe import Keyframe
 from workers.ladder import Caption
 
 MESSAGE_CHARS = 1000
+NOTHING_SPENT = Usage(prompt_tokens=0, image_tokens=0, output_tokens=0, finish_reason="copied", rung="copied")
+"""What a copy costs."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +27,8 @@ class Draft:
     pts_seconds: float
     decode_seconds: float
     facts: dict[str, Any]
+    copied_from: str | None = None
+    """The frame whose caption this near duplicate will have."""
 
     @classmethod
     def of(cls, frame: Keyframe, *, video: VideoRef, task: ShardTask, attempt: Attempt, versions: dict[str, str]) -> "Draft":
@@ -45,17 +49,35 @@ class Draft:
         }
         return cls(frame.frame_index, frame.frames_chosen, frame.pts_seconds, frame.decode_seconds, facts)
 
-    def complete(self, caption: Caption) -> FrameRecord:
-        """Add the caption."""
+    @property
+    def frame_id(self) -> str:
+        """The frame's name."""
+        return str(self.facts["frame_id"])
+
+    def copying(self, original: "Draft") -> "Draft":
+        """Have the caption of another frame, which the engine sees in this one's stead."""
+        return replace(self, copied_from=original.frame_id)
+
+    def complete(self, caption: Caption, *, fetched: Fetched) -> FrameRecord:
+        """Add the caption: its own, or that of the frame it copies."""
+        copied = self.copied_from is not None
         return FrameRecord(
             **self.facts,
             frame_index=self.frame_index,
             frames_chosen=self.frames_chosen,
             pts_seconds=self.pts_seconds,
             annotation=caption.annotation,
-            usage=caption.usage,
-            seconds=SecondsSpent(decode=round(self.decode_seconds, 4), caption=round(caption.seconds, 4)),
+            fetched=fetched,
+            copied_from=self.copied_from,
+            usage=NOTHING_SPENT if copied else caption.usage,
+            seconds=SecondsSpent(decode=round(self.decode_seconds, 4), caption=0.0 if copied else round(caption.seconds, 4)),
         )
+
+    def fault(self, error: PermanentError) -> PermanentError:
+        """What a failed caption means for this frame: a copy dies with the frame it was to be copied from, and of the same."""
+        if self.copied_from is None:
+            return error
+        return PermanentError(error.reason, error.stage, f"It nearly equals frame {self.copied_from}, which failed: {error}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +92,7 @@ class Death:
     pts_seconds: float | None = None
 
 
-def letter_of(death: Death, *, task: ShardTask, spec: JobSpec, versions: dict[str, str], attempt: Attempt) -> DeadLetter:
+def letter_of(death: Death, *, task: ShardTask, spec: JobSpec, versions: dict[str, str], attempt: Attempt, fetched: Fetched) -> DeadLetter:
     """Write the dead letter of a failure, with the command that tries again."""
     error = death.error
     return DeadLetter(
@@ -85,6 +107,7 @@ def letter_of(death: Death, *, task: ShardTask, spec: JobSpec, versions: dict[st
         reason=error.reason,
         stage=error.stage,
         message=with_advice(error),
+        fetched=fetched,
         attempts=(attempt.model_copy(update={"signal": error.signal}),),
         ffmpeg_log_tail=error.log_tail,
         raw_answer=error.raw_answer,

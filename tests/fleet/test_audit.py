@@ -1,5 +1,5 @@
 import pytest
-from builders import HandmadeJob, below, letter, line, lines, spec_of
+from builders import ANNOTATION, HandmadeJob, below, letter, line, lines, spec_of
 
 from fleet.audit import EXAMPLES, AuditReport, audit, plan_of, read_all
 from schemas.job import SUFFIXES
@@ -187,6 +187,33 @@ def test_a_letter_that_is_none_is_invalid(handmade: HandmadeJob) -> None:
     report = found(handmade)
     assert report.invalid == 1
     assert "is no dead letter" in report.findings[0]
+
+
+def test_a_copy_beside_its_source_is_clean(handmade: HandmadeJob) -> None:
+    task = handmade.shard("a.mp4")
+    source = line(task, 0, 2)
+    handmade.commit(task, source, line(task, 1, 2, copied_from=source.frame_id))
+    report = found(handmade)
+    assert (report.invalid, report.frames, report.uncovered) == (0, 2, 0)
+
+
+@pytest.mark.parametrize("fault", ["no source", "a copy of a copy", "of another video", "another text"])
+def test_a_copy_that_is_none_is_invalid(handmade: HandmadeJob, fault: str) -> None:
+    task = handmade.shard("a.mp4", "b.mp4")
+    source, copy, other = line(task, 0, 3), line(task, 1, 3), line(task, 0, 1, place=1)
+    other_text = ANNOTATION.model_copy(update={"summary": "Other."})
+    wrong = {
+        "no source": {"copied_from": "0" * 32},
+        "a copy of a copy": {"copied_from": copy.frame_id},
+        "of another video": {"copied_from": other.frame_id},
+        "another text": {"copied_from": source.frame_id, "annotation": other_text},
+    }[fault]
+    copy = copy.model_copy(update={"copied_from": source.frame_id})
+    handmade.commit(task, source, copy, line(task, 2, 3, **wrong), other)
+    report = found(handmade)
+    assert report.invalid == 1
+    assert "frame 2" in report.findings[0]
+    assert "is no copy of" in report.findings[0]
 
 
 def test_a_video_captioned_and_dead_in_one_shard_is_invalid(handmade: HandmadeJob) -> None:

@@ -10,7 +10,7 @@ from typer.testing import CliRunner
 from fleet import options as o
 from schemas.errors import OperatorError
 from schemas.job import Selection
-from schemas.recipe import load_recipe
+from schemas.recipe import KeyframePolicy, load_recipe
 
 
 def test_a_command_gets_the_shared_options_before_its_own() -> None:
@@ -48,6 +48,7 @@ def test_the_shared_options_reach_a_command_line() -> None:
         seen.append((asked, workers))
 
     words = ["clips", "--out", "run", "--include", "*.mp4", "--include", "x/*", "--every", "0", "--all-files", "--workers", "3"]
+    words += ["--scenes", "27", "--skip-duplicates", "8"]
     ended = CliRunner().invoke(app, [*words, "--max-size", "9", "--compression", "zst", "--engine", "scripted"])
     assert ended.exit_code == 0, ended.output
     asked = o.Asked(
@@ -56,6 +57,8 @@ def test_the_shared_options_reach_a_command_line() -> None:
         engine="scripted",
         include=["*.mp4", "x/*"],
         every=0.0,
+        scenes=27.0,
+        skip_duplicates=8.0,
         all_files=True,
         max_size=9,
         compression="zst",
@@ -64,7 +67,16 @@ def test_the_shared_options_reach_a_command_line() -> None:
 
 
 @pytest.mark.parametrize(
-    "words", [["--out", "run"], ["clips"], ["clips", "--out", "run", "--every", "-1"], ["clips", "--out", "r", "--limit", "-1"]]
+    "words",
+    [
+        ["--out", "run"],
+        ["clips"],
+        ["clips", "--out", "run", "--every", "-1"],
+        ["clips", "--out", "r", "--limit", "-1"],
+        ["clips", "--out", "r", "--scenes", "-1"],
+        ["clips", "--out", "r", "--scenes", "much"],
+        ["clips", "--out", "r", "--skip-duplicates", "256"],
+    ],
 )
 def test_a_command_line_that_asks_nonsense_is_refused(words: list[str]) -> None:
     app = typer.Typer()
@@ -118,6 +130,21 @@ def test_a_recipe_that_is_asked_for_goes_before_the_engines_own() -> None:
 def test_zero_is_asked_for_and_none_is_not() -> None:
     policy = o.recipe_of(None, "opencv", every=0, max_frames=None).keyframes
     assert (policy.min_gap_seconds, policy.max_per_video) == (0, 64)
+
+
+def test_scenes_and_duplicates_may_be_asked_for_and_taken_back(tmp_path: Path) -> None:
+    asked = o.recipe_of("opencv", "opencv", scenes=27, skip_duplicates=8)
+    assert asked.keyframes == KeyframePolicy(scene_threshold=27, duplicate_distance=8)
+    text = (Path(o.__file__).parents[1] / "schemas" / "recipes" / "opencv.toml").read_text()
+    (tmp_path / "both.toml").write_text(text.replace("[keyframes]", "[keyframes]\nscene_threshold = 27\nduplicate_distance = 8"))
+    both = str(tmp_path / "both.toml")
+    assert asked.recipe_id == load_recipe(both).recipe_id != load_recipe("opencv").recipe_id
+    assert o.recipe_of(both, "opencv", scenes=0, skip_duplicates=0).recipe_id == load_recipe("opencv").recipe_id
+    assert o.recipe_of(both, "opencv", scenes=0).keyframes.duplicate_distance == 8
+
+
+def test_whole_numbers_ask_for_the_same_as_decimal_ones() -> None:
+    assert o.recipe_of(None, "opencv", every=5, scenes=27).recipe_id == o.recipe_of(None, "opencv", every=5.0, scenes=27.0).recipe_id
 
 
 def test_the_command_lines_policy_and_the_files_make_one_recipe(tmp_path: Path) -> None:

@@ -2,12 +2,13 @@ import pytest
 from builders import RECIPE, film, new_store
 from pydantic import ValidationError
 
-from schemas.recipe import ImageSize, KeyframePolicy, ModelRef, Prompt, Recipe, SamplingParams
+from schemas.recipe import ImageSize, KeyframePolicy, ModelRef, Prompt, Recipe, SamplingParams, house_recipes, load_recipe
 from schemas.task import ShardTask, captions_key, letter_key, redrive_key, root_of, shard_id
 from schemas.video import UNKNOWN_ETAG, VideoRef, frame_id
 
 VIDEO = VideoRef(uri="s3://b/v.mp4", etag="e", size_bytes=9)
 ID = "0123456789abcdef0123456789abcdef"
+HOUSE_IDS = {"opencv": "16647ffb1f980fd5dc5a51691a035a02", "vidcap-12b": "1ec941d2db96f0e1d90aff9f7c4c5676"}
 DECIDING = {
     ("model", "name"): "other",
     ("model", "revision"): "2",
@@ -22,6 +23,8 @@ DECIDING = {
     ("sampling", "max_tokens"): 1000,
     ("keyframes", "min_gap_seconds"): 0.0,
     ("keyframes", "max_per_video"): 0,
+    ("keyframes", "scene_threshold"): 27.0,
+    ("keyframes", "duplicate_distance"): 8.0,
     ("image", "max_width"): 448,
     ("image", "max_height"): 448,
     ("image", "jpeg_quality"): 80,
@@ -67,6 +70,11 @@ def test_a_recipe_keeps_its_id_over_json() -> None:
 
 def test_a_recipes_id_stays_what_it_was_in_earlier_versions() -> None:
     assert RECIPE.recipe_id == "c00fec8e6c209b440bd39ae5442bea47"
+
+
+def test_what_the_house_recipes_ask_has_the_ids_it_always_had() -> None:
+    ids = {name: load_recipe(name).recipe_id for name in house_recipes()}
+    assert ids == HOUSE_IDS
 
 
 def test_a_shard_is_named_by_its_recipe_and_its_videos_in_order() -> None:

@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 
 from schemas.errors import OperatorError
-from schemas.recipe import HOUSE_RECIPES, Prompt, house_recipes, load_recipe
+from schemas.recipe import HOUSE_RECIPES, KeyframePolicy, Prompt, house_recipes, load_recipe
 
 PUBLISHED = Path(__file__).parents[3] / "shared" / "prompts"
 SHA256 = {
@@ -79,6 +79,9 @@ def test_a_recipe_is_read_from_a_file_with_its_prompt_beside_it(written, tmp_pat
         ("[model]", "[sampling]\nmax_tokens = 1\n[model]", r"sampling\.max_tokens"),
         ("[model]", "[image]\nmax_width = 1\n[model]", r"image\.max_width"),
         ("[model]", "[keyframes]\nmin_gap_seconds = -1\n[model]", r"keyframes\.min_gap_seconds"),
+        ("[model]", "[keyframes]\nscene_threshold = -1\n[model]", r"keyframes\.scene_threshold"),
+        ("[model]", "[keyframes]\nscene_threshold = nan\n[model]", r"keyframes\.scene_threshold"),
+        ("[model]", "[keyframes]\nduplicate_distance = 256\n[model]", r"keyframes\.duplicate_distance"),
         ("[prompt]\n", "[sampling]\n", "\nprompt\n"),
         ("[model]", "[model", "line 3"),
     ],
@@ -86,6 +89,19 @@ def test_a_recipe_is_read_from_a_file_with_its_prompt_beside_it(written, tmp_pat
 def test_a_recipe_that_is_wrong_is_refused_by_the_name_of_the_field(written, right: str, wrong: str, field: str) -> None:
     with pytest.raises(OperatorError, match=field):
         load_recipe(written(GOOD.replace(right, wrong)))
+
+
+def test_scenes_and_duplicates_are_asked_for_by_number_and_off_by_default(written) -> None:
+    plain = load_recipe(written(GOOD)).keyframes
+    assert (plain.scene_threshold, plain.duplicate_distance) == (0, 0)
+    asked = load_recipe(written(GOOD + "[keyframes]\nscene_threshold = 27\nduplicate_distance = 8.0\n")).keyframes
+    assert asked == KeyframePolicy(scene_threshold=27, duplicate_distance=8)
+    assert KeyframePolicy.model_validate_json(asked.model_dump_json()) == asked
+
+
+def test_a_recipe_is_written_down_as_before_there_were_scenes_and_duplicates() -> None:
+    assert KeyframePolicy().model_dump() == {"min_gap_seconds": 2.0, "max_per_video": 64}
+    assert KeyframePolicy(min_gap_seconds=0, max_per_video=0).model_dump() == {"min_gap_seconds": 0.0, "max_per_video": 0}
 
 
 def test_a_recipe_that_is_not_utf8_is_refused(tmp_path: Path) -> None:

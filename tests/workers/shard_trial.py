@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 
-from builders import ANNOTATION, ATTEMPT, USAGE, HandmadeJob, WatchedStore, new_store
+from builders import ANNOTATION, ATTEMPT, RECIPE, USAGE, HandmadeJob, WatchedStore, new_store, spec_of
 
 from broker.progress import Tally
 from fleet.audit import audit
@@ -18,6 +18,7 @@ from storage.job import Job
 from workers.keyframe import DeadFrame, Keyframe, Picture
 from workers.ladder import Caption
 from workers.media import ByteSource
+from workers.media.costs import ReadCosts
 from workers.pipeline import ShardRun
 
 CAPTION = Caption(ANNOTATION, USAGE, 0.1)
@@ -27,10 +28,16 @@ BUSY = TransientError("busy")
 Scene = Keyframe | DeadFrame | Exception
 
 
-def frame(index: int, of: int, says: str = "") -> Keyframe:
-    """A keyframe whose picture spells what the engine is to be told apart by."""
+def frame(index: int, of: int, says: str = "", *, level: int | None = None) -> Keyframe:
+    """A keyframe whose picture spells what the engine is to be told apart by, and whose thumbnail, if it has one, is of one level."""
     rgb = says.encode().ljust(3)[:3]
-    return Keyframe(index, of, 0, index * 1000, float(index), None, 640, 360, Picture(rgb, 1, 1), 0.01)
+    thumbnail = None if level is None else bytes([level]) * 3
+    return Keyframe(index, of, 0, index * 1000, float(index), None, 640, 360, Picture(rgb, 1, 1), 0.01, thumbnail)
+
+
+def levels(*levels: int, says: str = "") -> list[Scene]:
+    """The keyframes of a video whose near duplicates are to be skipped."""
+    return [frame(index, len(levels), says, level=level) for index, level in enumerate(levels)]
 
 
 def frames(of: int, *, but: tuple[int, ...] = ()) -> list[Scene]:
@@ -42,10 +49,11 @@ class ScriptedDecoder:
     """Reads a video's bytes, which name its script, and plays that: frames are yielded, errors raised."""
 
     scripts: dict[str, list[Scene]]
+    policy: KeyframePolicy
     asked: list[tuple[str, frozenset[int] | None]] = field(default_factory=list)
 
     def keyframes(self, source: ByteSource, recipe: Recipe, *, only_frames: frozenset[int] | None) -> Iterator[Keyframe | DeadFrame]:
-        assert (recipe.keyframes, recipe.image) == (KeyframePolicy(), ImageSize())
+        assert (recipe.keyframes, recipe.image) == (self.policy, ImageSize())
         name = source.read(start=0, end=source.size_bytes).decode()
         self.asked.append((name, only_frames))
         for scene in self.scripts.get(name, frames(2)):
@@ -64,6 +72,7 @@ class FakeRoom:
     """An error to fail with; None never answers."""
     futures: list["Future[Caption]"] = field(default_factory=list)
     versions: dict[str, str] = field(default_factory=lambda: {"framefleet": "9"})
+    read_costs: ReadCosts = field(default_factory=ReadCosts)
 
     def keyframes(self, source: ByteSource, recipe: Recipe, *, only_frames: frozenset[int] | None) -> Iterator[Keyframe | DeadFrame]:
         return self.decoder.keyframes(source, recipe, only_frames=only_frames)
@@ -86,15 +95,17 @@ class Trial:
     scripts: dict[str, list[Scene]] = field(default_factory=dict)
     answers: dict[str, Exception | None] = field(default_factory=dict)
     source: Store = field(default_factory=new_store)
+    policy: KeyframePolicy = field(default_factory=KeyframePolicy)
     events: list[str] = field(default_factory=list)
     tallies: list[Tally] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        self.handmade = HandmadeJob(source=self.source, job=Job(WatchedStore(new_store("run"), self.events)))
+        spec = spec_of(RECIPE.model_copy(update={"keyframes": self.policy}))
+        self.handmade = HandmadeJob(spec, self.source, Job(WatchedStore(new_store("run"), self.events)))
         self.shard = self.handmade.shard("a", "b", "c")
         self.handmade.complete()
         self.events.clear()
-        self.room = FakeRoom(ScriptedDecoder(self.scripts), self.answers)
+        self.room = FakeRoom(ScriptedDecoder(self.scripts, self.policy), self.answers)
 
     @property
     def job(self) -> Job:

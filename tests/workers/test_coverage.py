@@ -30,6 +30,12 @@ def test_a_captioned_video_is_covered(shard: ShardTask) -> None:
     assert [gap.place for gap in found.gaps(shard.videos)] == [1, 2]
 
 
+def test_a_copied_frame_is_covered_as_any_other(shard: ShardTask) -> None:
+    source = line(shard, 0, 3)
+    found = coverage([source, line(shard, 2, 3, copied_from=source.frame_id)])
+    assert found.missing(shard.videos[0]) == (1,)
+
+
 def test_a_dead_video_is_covered_and_not_captioned(shard: ShardTask) -> None:
     found = coverage(letters=[letter(shard, place=1, reason=Reason.OBJECT_GONE)])
     assert found.missing(shard.videos[1]) == ()
