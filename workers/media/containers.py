@@ -11,6 +11,7 @@ MOV_BOXES = (b"ftyp", b"moov", b"mdat", b"wide", b"free", b"skip", b"pnot", b"st
 ASF_HEADER = bytes.fromhex("3026b2758e66cf11a6d900aa0062ce6c")
 PREFIXES = ((b"\x1aE\xdf\xa3", "matroska"), (b"FLV", "flv"), (b"OggS", "ogg"), (b"\0\0\1\xba", "mpeg"), (ASF_HEADER, "asf"))
 EBML_SEGMENT = 0x18538067
+MOST_REST_BYTES = 4 * 1024 * 1024
 
 
 def sniff(head: bytes) -> str:
@@ -44,8 +45,11 @@ def is_fragmented(file: ObjectFile) -> bool:
         if one.kind == b"moov":
             if one.ends > file.size_bytes:
                 break
+            file.keep(one.starts, one.ends)
             return _has_child(file, one, b"mvex")
         position = one.ends
+        if len(file.head) < position and file.size_bytes - position <= MOST_REST_BYTES:
+            file.keep(position, file.size_bytes)  # what comes after the samples is the index
     raise UnreadableError(Reason.TRUNCATED, "The file ends before its index (moov).")
 
 

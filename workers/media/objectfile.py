@@ -5,12 +5,12 @@ import io
 from collections.abc import Callable, Sequence
 
 HEAD_BYTES = 64 * 1024
-TAIL_BYTES = 4 * 1024 * 1024
-"""A look so near the object's end takes the rest along: what lies there is an index, which is read whole."""
+TAIL_BYTES = 64 * 1024
+"""A look so near the object's end takes the rest along."""
 
 
 class ObjectFile:
-    """A read-only file over ranges, without a buffer of its own but for its head, its tail and one range fetched ahead.
+    """A read-only file over ranges, without a buffer of its own but for its head, its tail, its index and one range fetched ahead.
 
     `announce` hears what will be read, before it is.
     """
@@ -27,6 +27,7 @@ class ObjectFile:
         self._sparse = False
         self._head = (0, fetch(0, min(size_bytes, HEAD_BYTES)))
         self._tail = (size_bytes, b"")
+        self._index = (0, b"")
         self._ahead = (0, b"")
 
     @property
@@ -40,12 +41,21 @@ class ObjectFile:
         if wanted := [(start, end) for start, end in beyond if start < end]:
             self._announce(wanted)
 
-    def hold(self, start: int, end: int) -> None:
-        """Fetch exactly this range ahead, in place of the one held before; from now on the file ends at every hole.
+    def keep(self, start: int, end: int) -> None:
+        """Fetch the container's index and keep it."""
+        if not self._held(start, end):
+            self.plan([(start, end)])
+            self._index = (start, self._fetch(start, end))
+
+    def end_at_holes(self) -> None:
+        """Have the file end where nothing is held, from now on.
 
         Only the way up to what is held is still read, since FFmpeg reads over a short gap rather than seek.
         """
         self._sparse = True
+
+    def hold(self, start: int, end: int) -> None:
+        """Fetch exactly this range ahead, in place of the one held before."""
         if not (self._ahead[0] == start and len(self._ahead[1]) == end - start):
             self._ahead = (start, self._held(start, end) or self._fetch(start, min(end, self.size_bytes)))
 
@@ -75,7 +85,7 @@ class ObjectFile:
         start, end = self._position, min(self._position + size, self.size_bytes)
         if start >= end:
             return b""
-        held = (self._head, self._ahead, self._tail)
+        held = (self._head, self._ahead, self._index, self._tail)
         for held_at, body in held:
             if held_at <= start < held_at + len(body):
                 return self._advance(body[start - held_at : end - held_at])
@@ -97,8 +107,8 @@ class ObjectFile:
         return self._held(start, end) or self._fetch(start, end)
 
     def _held(self, start: int, end: int) -> bytes:
-        """What is held of the head or the tail; nothing if it is not there from start to end."""
-        for held_at, body in (self._head, self._tail):
+        """What is held of the head, the tail or the index; nothing if it is not there from start to end."""
+        for held_at, body in (self._head, self._tail, self._index):
             if held_at <= start and end <= held_at + len(body):
                 return body[start - held_at : end - held_at]
         return b""

@@ -57,12 +57,11 @@ def open_video(file: ObjectFile | Excerpt, demuxer: str, job: Job, *, header_suf
         UnreadableError: there is no video stream in it that can be decoded within the job's limits.
         Exception: FFmpeg or PyAV could make no sense of it; whatever they raise.
     """
-    file.seek(0)
     return _open(file, demuxer, job, OPTIONS | (NO_PROBE if header_suffices else PROBE), buffer_size)
 
 
 def open_to_demux(file: Excerpt, demuxer: str, job: Job, *, buffer_size: int) -> Video:
-    """Open a container whose packets go to the decoder of another: FFmpeg opens none to learn what it need not know, and says nothing of it.
+    """Open a container whose packets go to the decoder of another: FFmpeg opens none to learn what it need not know, and keeps quiet.
 
     Raises:
         UnreadableError: there is no video stream in it that can be decoded within the job's limits.
@@ -77,6 +76,7 @@ def open_to_demux(file: Excerpt, demuxer: str, job: Job, *, buffer_size: int) ->
 
 
 def _open(file: ObjectFile | Excerpt, demuxer: str, job: Job, options: dict[str, str], buffer_size: int) -> Video:
+    file.seek(0)
     container = av.open(
         file, "r", format=demuxer, options=options, metadata_errors="ignore", buffer_size=buffer_size, io_open=_open_nothing
     )

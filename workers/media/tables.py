@@ -19,6 +19,8 @@ class Tables:
 
     packets: bytes
     packet_bytes: int
+    sync_at: int
+    """Where in a packet its sync byte is."""
 
 
 def shape_of(head: bytes) -> tuple[int, int] | None:
@@ -49,7 +51,7 @@ def tables_of(head: bytes) -> Tables:
         raise UnusableIndexError("The stream has not one program.")
     pmt = _first(packets, offset, maps[0])
     _section(pmt[offset:])
-    return Tables(pat + pmt, length)
+    return Tables(pat + pmt, length, offset)
 
 
 def _first(packets: list[bytes], offset: int, pid: int) -> bytes:

@@ -18,7 +18,7 @@ from workers.media.objectfile import ObjectFile
 from workers.media.opening import Video, VideoPacket, check_duration, open_to_demux, open_video
 from workers.media.report import Report
 from workers.media.sampling import ROUNDING_SECONDS
-from workers.media.tables import Tables, tables_of
+from workers.media.tables import SYNC, Tables, tables_of
 from workers.media.unreadable import UnreadableError
 from workers.media.unusable import UnusableIndexError
 from workers.media.wire import Job
@@ -50,6 +50,7 @@ def report_transport(file: ObjectFile, job: Job, report: Report) -> None:
     if not most or file.size_bytes < most * LEAST_BYTES:
         raise UnusableIndexError("The file is small, or every keyframe is wanted.")
     tables = tables_of(file.head)
+    _check_step(file, tables)
     try:
         found = list(_found(file, job, tables, _places(file.size_bytes, most, tables.packet_bytes)))
         video = open_video(found[0].excerpt, "mpegts", job, header_suffices=False, buffer_size=BUFFER_BYTES)
@@ -59,6 +60,12 @@ def report_transport(file: ObjectFile, job: Job, report: Report) -> None:
     report.opened(video.stream.index, len(found))
     for index in report.wanted(len(found)):
         _report(video, report, index, found[index])
+
+
+def _check_step(file: ObjectFile, tables: Tables) -> None:
+    last = file.size_bytes // tables.packet_bytes * tables.packet_bytes - tables.packet_bytes
+    if file.at(last, tables.packet_bytes)[tables.sync_at] != SYNC:
+        raise UnusableIndexError("The packets do not keep step to the end.")
 
 
 def _report(video: Video, report: Report, index: int, one: Found) -> None:

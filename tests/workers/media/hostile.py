@@ -90,7 +90,7 @@ def absurdities() -> dict[str, Callable[[], bytes]]:
         "65535 x 65535 pixels, mp4": lambda: with_size(clips.make(Clip(frames=4)), 65535),
         "65535 x 65535 pixels, avi": lambda: avi_with_size(clips.make(KINDS["avi, mjpeg"]), 65535),
         "65535 x 65535 pixels, in the codec": lambda: jpeg_with_size(clips.make(KINDS["avi, mjpeg"]), 65535),
-        "2^31 seconds": lambda: with_duration(clips.make(Clip(frames=4, codec_options={"bf": "0"})), 2**29),
+        "2^31 seconds": lambda: with_duration(clips.make(Clip(frames=4)), 2**29),
         "a million samples, none of them key": million_samples,
         "boxes without end": lambda: box(b"ftyp", b"isom\0\0\2\0isom") + b"".join(box(b"free", b"") for _ in range(20_000)),
         "a box within a box within a box": lambda: box(b"ftyp", b"isom\0\0\2\0isom") + nested(b"moov", 2000),
@@ -139,6 +139,7 @@ def jpeg_with_size(clip: bytes, side: int) -> bytes:
 
 def with_duration(clip: bytes, seconds: int) -> bytes:
     """Have each of an MP4's samples be shown so long."""
+    clip = clip.replace(b"edts", b"free")  # an edit list would cut them
     times = clip.index(b"stts") + 12
     scale = clip.index(b"mdhd") + 16
     clip = clip[:scale] + struct.pack(">I", 1) + clip[scale + 4 :]

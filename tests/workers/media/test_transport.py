@@ -64,10 +64,11 @@ def odd_streams(stream: bytes) -> Iterator[tuple[str, bytes]]:
     yield "nothing but one keyframe", clips.make(Clip(container="mpegts", frames=100, gop=200, options=FILL))
     yield "a silent part", stream[:third] + b"\x47\x1f\xff\x10".ljust(188, b"\xff") * (third // 188) + stream[2 * third :]
     yield "tables lost", stream[188 * 3 :].replace(b"\x47\x40\x00", b"\x47\x5f\xff")
+    yield "out of step", stream[: third + 100] + stream[third:]
     yield "noise", stream[:third] + clips.scrambled(stream[third:], 0, len(stream) - third)
 
 
-@pytest.mark.parametrize("name", ["time begins anew", "nothing but one keyframe", "a silent part", "tables lost", "noise"])
+@pytest.mark.parametrize("name", ["time begins anew", "nothing but one keyframe", "a silent part", "tables lost", "out of step", "noise"])
 def test_odd_streams_are_read_from_end_to_end(name: str, stream: bytes) -> None:
     with pytest.raises(UnusableIndexError):
         by_index(dict(odd_streams(stream))[name], max_per_video=PLACES)
