@@ -90,7 +90,7 @@ def absurdities() -> dict[str, Callable[[], bytes]]:
         "65535 x 65535 pixels, mp4": lambda: with_size(clips.make(Clip(frames=4)), 65535),
         "65535 x 65535 pixels, avi": lambda: avi_with_size(clips.make(KINDS["avi, mjpeg"]), 65535),
         "65535 x 65535 pixels, in the codec": lambda: jpeg_with_size(clips.make(KINDS["avi, mjpeg"]), 65535),
-        "2^31 seconds": lambda: with_duration(clips.make(Clip(frames=4)), 2**29),
+        "2^31 seconds": lambda: with_duration(clips.make(Clip(frames=4)), 2**31),
         "a million samples, none of them key": million_samples,
         "boxes without end": lambda: box(b"ftyp", b"isom\0\0\2\0isom") + b"".join(box(b"free", b"") for _ in range(20_000)),
         "a box within a box within a box": lambda: box(b"ftyp", b"isom\0\0\2\0isom") + nested(b"moov", 2000),
@@ -138,12 +138,12 @@ def jpeg_with_size(clip: bytes, side: int) -> bytes:
 
 
 def with_duration(clip: bytes, seconds: int) -> bytes:
-    """Have each of an MP4's samples be shown so long."""
+    """Have each of an MP4's samples be shown a quarter as long, and the header say so."""
     clip = clip.replace(b"edts", b"free")  # an edit list would cut them
     times = clip.index(b"stts") + 12
     scale = clip.index(b"mdhd") + 16
-    clip = clip[:scale] + struct.pack(">I", 1) + clip[scale + 4 :]
-    return clip[:times] + struct.pack(">I", seconds) + clip[times + 4 :]
+    clip = clip[:scale] + struct.pack(">II", 1, seconds) + clip[scale + 8 :]
+    return clip[:times] + struct.pack(">I", seconds // 4) + clip[times + 4 :]
 
 
 def million_samples() -> bytes:
