@@ -24,7 +24,7 @@ from av.stream import Discard
 from av.video.reformatter import Interpolation, VideoReformatter
 
 from schemas.recipe import load_recipe
-from workers.media.pictures import fit
+from workers.media.pictures.rendering import fit
 
 PAUSES = 4.0
 """How long it rests after a clip, in times of what the clip took."""

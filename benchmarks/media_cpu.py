@@ -12,7 +12,7 @@ from media_libraries import Cost, Library
 from media_reading import Weighed, listed
 from media_rivals import NOT_INSTALLED, by_ffmpeg, ffmpeg_start, has_ffmpeg, in_process
 
-from workers.media.pictures import fit
+from workers.media.pictures.rendering import fit
 
 CODECS = ("h264", "hevc", "vp9", "mpeg4")
 Ways = dict[str, Callable[[], Cost]]

@@ -16,7 +16,7 @@ from av.video.reformatter import Interpolation, VideoReformatter
 from bare import LEAN, RECIPE
 from media_libraries import Cost
 
-from workers.media.pictures import fit
+from workers.media.pictures.rendering import fit
 from workers.media.sampling import choose
 
 NOT_INSTALLED = "not installed"

@@ -12,7 +12,7 @@ from broker.embedded import embedded_redis, redis_server_path
 from broker.queues import ShardQueue
 from schemas.errors import FleetError, OperatorError
 from storage import StoreError, open_store
-from workers.media.siege import besiege
+from workers.media.forks.siege import besiege
 from workers.room import Room
 from workers.settings import WorkerSettings
 

@@ -8,8 +8,8 @@ from pydantic import SecretStr
 
 from broker.embedded import embedded_redis
 from fleet.doctor import LIBRARIES, Finding, examine
-from workers.media.attacks import ATTACKS
-from workers.media.layers import REQUIRED
+from workers.media.lock.attacks import ATTACKS
+from workers.media.lock.layers import REQUIRED
 from workers.settings import WorkerSettings
 
 WELL = WorkerSettings(engine="scripted")

@@ -6,9 +6,12 @@
        Session ◀─────────── messages (JSON), bytes of the object ─────────────┤
           └──────────────── pictures (RGB in a sealed memfd) ◀────────────────┘
 
-The parent's side (sandbox, session, forkserver, messages, ranges) never imports PyAV. The child's never imports pydantic: zygote forks,
-child lives, channel talks, confine locks, containers and opening find the video, indexed and scanned its keyframes, pictures their pixels.
-Both sides know only this file and wire.
+sandbox, session, messages   the parent's side, which never imports PyAV        ranges, costs    bytes by ranges, and what they may cost
+forks/      the fork server and each child as the parent holds them           wire, sampling   what both sides know
+lock/       what a child gives up before it meets untrusted bytes
+child/      inside: zygote forks, life lives, channel talks, objectfile reads; never pydantic
+readers/    indexed, cued, fragmented, transport by an index; scanned the rest
+pictures/   decoding one keyframe alone, and rendering it upright in sRGB
 """
 
 from collections.abc import Iterable

@@ -9,8 +9,9 @@ from schemas.reasons import Reason, Stage
 from schemas.recipe import ImageSize, KeyframePolicy
 from workers.keyframe import DeadFrame, Form, Keyframe
 from workers.media import ByteSource, Limits
-from workers.media.forkserver import ForkServer, ForkServerDiedError
-from workers.media.layers import Layers
+from workers.media.forks.forkserver import ForkServer
+from workers.media.forks.offspring import ForkServerDiedError
+from workers.media.lock.layers import Layers
 from workers.media.session import Session
 from workers.media.wire import Job
 

@@ -13,7 +13,7 @@ from schemas.errors import PermanentError
 from schemas.reasons import Reason, Stage
 from workers.keyframe import DeadFrame, Form, Keyframe, Picture
 from workers.media import ByteSource, messages
-from workers.media.forkserver import Child, ForkServerDiedError
+from workers.media.forks.offspring import Child, ForkServerDiedError
 from workers.media.wire import INBOX_BYTES, LENGTH, MAX_MESSAGE, SLOTS, Job
 from workers.similarity import thumbnail
 

@@ -22,7 +22,7 @@ def children_of(pid: int) -> list[int]:
 
 def zygotes() -> list[int]:
     """The fork servers that this process started."""
-    return [pid for pid in children_of(os.getpid()) if b"workers.media.zygote" in (Path("/proc") / str(pid) / "cmdline").read_bytes()]
+    return [pid for pid in children_of(os.getpid()) if b"workers.media.child.zygote" in (Path("/proc") / str(pid) / "cmdline").read_bytes()]
 
 
 def is_alive(pid: int) -> bool:

@@ -8,15 +8,15 @@ from av.video.frame import VideoFrame
 from clips import Bytes
 
 from schemas.reasons import Reason
-from workers.media.containers import sniff
-from workers.media.cued import report_cued
-from workers.media.fragmented import report_fragmented
-from workers.media.objectfile import ObjectFile
-from workers.media.opening import Video, VideoPacket
-from workers.media.scanned import report_scanned
-from workers.media.transport import report_transport
-from workers.media.unreadable import UnreadableError
-from workers.media.unusable import UnusableIndexError
+from workers.media.child.objectfile import ObjectFile
+from workers.media.child.unreadable import UnreadableError
+from workers.media.child.unusable import UnusableIndexError
+from workers.media.readers.containers import sniff
+from workers.media.readers.cued import report_cued
+from workers.media.readers.fragmented import report_fragmented
+from workers.media.readers.opening import Video, VideoPacket
+from workers.media.readers.scanned import report_scanned
+from workers.media.readers.transport import report_transport
 from workers.media.wire import Job
 
 JOB = Job(

@@ -8,8 +8,8 @@ import subprocess
 import sys
 from pathlib import Path
 
-from workers.media import kernel
-from workers.media.syscalls import MACHINES, NUMBERS, this_machine
+from workers.media.lock import kernel
+from workers.media.lock.syscalls import MACHINES, NUMBERS, this_machine
 
 ROOT = Path(__file__).resolve().parents[3]
 MORE_NUMBERS = {"unshare": (272, 97), "mount": (165, 40), "bpf": (321, 280), "keyctl": (250, 219)}

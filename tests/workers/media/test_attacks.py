@@ -8,9 +8,9 @@ from dataclasses import asdict
 import pytest
 from refusals import CONTAINER, NOBODY, ROOT, run_refused
 
-from workers.media.attacks import ATTACKS
-from workers.media.layers import REQUIRED
-from workers.media.siege import Siege, _target, besiege
+from workers.media.forks.siege import Siege, _target, besiege
+from workers.media.lock.attacks import ATTACKS
+from workers.media.lock.layers import REQUIRED
 
 NEEDING_A_GENEROUS_KERNEL = {"enter a namespace", "set up an io ring", "call by another table"}
 NEEDING_ROOT = {"trace the parent", "read the parents environment", "read the parents memory"}
@@ -25,7 +25,7 @@ ERRORS = {
     "become visible": "not permitted",
     "take all memory": "MemoryError",
 }
-BESIEGE = "from workers.media.siege import besiege; siege = besiege(); print(siege.layers); print(siege.breaches)"
+BESIEGE = "from workers.media.forks.siege import besiege; siege = besiege(); print(siege.layers); print(siege.breaches)"
 
 
 @pytest.fixture(scope="module")
@@ -49,7 +49,7 @@ def test_the_required_layers_hold(siege: Siege) -> None:
 UNLOCKED = """
 import json, os, sys
 sys.path.insert(0, sys.argv[1])
-from workers.media.attacks import ATTACKS, Target
+from workers.media.lock.attacks import ATTACKS, Target
 target = Target(**json.loads(sys.argv[2]))
 for name in sys.argv[3:]:
     pid = os.fork()
@@ -83,7 +83,8 @@ def test_harm_is_seen_even_where_the_child_says_nothing_of_it() -> None:
 
 
 def test_what_reads_videos_cannot_reach_an_attack() -> None:
-    program = "import sys, workers.media.zygote; sys.exit(bool({'workers.media.attacks', 'workers.media.siege'} & set(sys.modules)))"
+    armed = {"workers.media.lock.attacks", "workers.media.forks.siege"}
+    program = f"import sys, workers.media.child.zygote; sys.exit(bool({armed!r} & set(sys.modules)))"
     assert subprocess.run([sys.executable, "-c", program], cwd=ROOT, check=False).returncode == 0
 
 

@@ -5,13 +5,13 @@ import pytest
 from clips import Clip
 from readings import Counted, by_index, by_reading_all
 
-from workers.media import matroska
-from workers.media.ebml import children, written
-from workers.media.matroska import CLUSTER, CUES, Cue, index_of
-from workers.media.objectfile import ObjectFile
-from workers.media.places import Places
-from workers.media.unreadable import UnreadableError
-from workers.media.unusable import UnusableIndexError
+from workers.media.child.objectfile import ObjectFile
+from workers.media.child.unreadable import UnreadableError
+from workers.media.child.unusable import UnusableIndexError
+from workers.media.readers import matroska
+from workers.media.readers.ebml import children, written
+from workers.media.readers.matroska import CLUSTER, CUES, Cue, index_of
+from workers.media.readers.places import Places
 
 KINDS = {
     "h264": Clip(container="matroska"),

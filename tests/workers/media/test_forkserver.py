@@ -7,7 +7,8 @@ import pytest
 from processes import children_of, eventually, is_alive, zygotes
 from refusals import run_refused
 
-from workers.media.forkserver import Child, ForkServer, Wear
+from workers.media.forks.forkserver import ForkServer, Wear
+from workers.media.forks.offspring import Child
 
 MEMORY_SIZE = 4096
 
@@ -84,7 +85,7 @@ def is_alive_and_no_zombie(pid: int) -> bool:
 ASK = """
 import logging; logging.basicConfig(format="%(message)s")
 from schemas.errors import FatalError
-from workers.media.forkserver import ForkServer
+from workers.media.forks.forkserver import ForkServer
 server = ForkServer(unlocked={unlocked})
 try:
     print(server.layers()); server.layers()

@@ -7,12 +7,12 @@ from clips import Clip
 from readings import by_index, by_reading_all
 
 from schemas.reasons import Reason
-from workers.media.boxes import box
-from workers.media.fragments import LARGE_BYTES, layout_of
-from workers.media.movie import NON_SYNC
-from workers.media.objectfile import ObjectFile
-from workers.media.unreadable import UnreadableError
-from workers.media.unusable import UnusableIndexError
+from workers.media.child.objectfile import ObjectFile
+from workers.media.child.unreadable import UnreadableError
+from workers.media.child.unusable import UnusableIndexError
+from workers.media.readers.boxes import box
+from workers.media.readers.fragments import LARGE_BYTES, layout_of
+from workers.media.readers.movie import NON_SYNC
 
 FLAGS = {
     "mfra": "frag_keyframe+empty_moov",

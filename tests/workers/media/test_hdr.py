@@ -8,7 +8,7 @@ from clips import Clip
 from colour_cards import LIMITED, bars_of, card, ycbcr_frame
 
 from schemas.recipe import ImageSize
-from workers.media.hdr import nits_to_pq, pq_to_nits, tone_mapped
+from workers.media.pictures.hdr import nits_to_pq, pq_to_nits, tone_mapped
 
 BT2020, PQ, HLG, SDR_2020, P3 = 9, 16, 18, 14, 12
 HDR10 = {"colorspace": BT2020, "color_primaries": BT2020, "color_trc": PQ, "color_range": LIMITED}

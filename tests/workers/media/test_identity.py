@@ -12,9 +12,9 @@ import splices
 from clips import Clip
 
 from workers.keyframe import Keyframe
-from workers.media.decoding import decode_alone
-from workers.media.opening import Video
-from workers.media.pictures import Renderer, pixel_aspect
+from workers.media.pictures.decoding import decode_alone
+from workers.media.pictures.rendering import Renderer, pixel_aspect
+from workers.media.readers.opening import Video
 
 OPEN_H264 = {"preset": "fast", "x264-params": "open-gop=1:bframes=3:b-adapt=0:scenecut=0:keyint=10:min-keyint=10"}
 OPEN_HEVC = {

@@ -6,9 +6,9 @@ import sys
 import pytest
 from refusals import ROOT
 
-from workers.media import landlock
-from workers.media.seccomp import ALLOW, ALLOWED, ERRNO, KILL_PROCESS, REFUSED, Filter, compile_filter
-from workers.media.syscalls import MACHINES, Machine, machine_named
+from workers.media.lock import landlock
+from workers.media.lock.seccomp import ALLOW, ALLOWED, ERRNO, KILL_PROCESS, REFUSED, Filter, compile_filter
+from workers.media.lock.syscalls import MACHINES, Machine, machine_named
 
 PID = 4711
 READ_WRITE, EXEC = 3, 4
@@ -88,8 +88,9 @@ def run(program: str) -> str:
 
 PREPARE = """
 import os, socket
-from workers.media import kernel, landlock
-from workers.media.confine import Lock
+from workers.media.lock import kernel
+from workers.media.lock import landlock
+from workers.media.lock.confine import Lock
 kernel.prctl(kernel.PR_SET_NO_NEW_PRIVS, 1)
 """
 
@@ -102,7 +103,7 @@ def test_a_child_without_its_filter_leaves_unless_that_is_allowed() -> None:
 
 def test_a_child_that_could_gain_privileges_leaves() -> None:
     prepare = PREPARE.replace(
-        "kernel.prctl(kernel.PR_SET_NO_NEW_PRIVS, 1)", "from workers.media.seccomp import *; from workers.media.syscalls import *"
+        "kernel.prctl(kernel.PR_SET_NO_NEW_PRIVS, 1)", "from workers.media.lock.seccomp import *; from workers.media.lock.syscalls import *"
     )
     close = "Lock(0, 1 << 40, compile_filter(this_machine()), None, enforced=True).close(memory_bytes=1 << 30, cpu_seconds=60)"
     assert run(f"{prepare}\n{close}; os.write(1, b'goes on')") == ""
@@ -124,7 +125,7 @@ for attempt in (lambda: open("/etc/passwd"), lambda: os.listdir("/"), lambda: os
 
 def test_an_abort_is_named_by_its_own_signal() -> None:
     program = f"""{PREPARE}
-from workers.media.seccomp import compile_filter; from workers.media.syscalls import this_machine
+from workers.media.lock.seccomp import compile_filter; from workers.media.lock.syscalls import this_machine
 Lock(0, 1 << 40, compile_filter(this_machine()), None, enforced=True).close(memory_bytes=1 << 30, cpu_seconds=60)
 os.abort()
 """

@@ -15,7 +15,7 @@ from clips import Clip, Pixels
 from schemas.reasons import Reason
 from schemas.recipe import ImageSize
 from workers.keyframe import DeadFrame, Keyframe
-from workers.media.deinterlace import progressive
+from workers.media.pictures.deinterlace import progressive
 
 ORIENTATIONS = [(a, 0, 0, d) for a, d in product((1, -1), repeat=2)] + [(0, b, c, 0) for b, c in product((1, -1), repeat=2)]
 

@@ -3,7 +3,7 @@ import pytest
 from clips import Clip
 from readings import by_reading_all
 
-from workers.media.scanned import BUFFER_BYTES, MOST_HELD_BYTES
+from workers.media.readers.scanned import BUFFER_BYTES, MOST_HELD_BYTES
 
 KINDS = {
     "avi": Clip(container="avi", codec="mpeg4", width=640, height=480, frames=100),

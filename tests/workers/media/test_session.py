@@ -11,7 +11,7 @@ from clips import Bytes
 from schemas.errors import PermanentError
 from schemas.reasons import Reason
 from workers.keyframe import DeadFrame, Form
-from workers.media.forkserver import SharedMemory
+from workers.media.forks.sharedmemory import SharedMemory
 from workers.media.session import Session
 from workers.media.wire import INBOX_BYTES, MOST_PLANNED, SLOTS, Job
 

@@ -5,10 +5,10 @@ import pytest
 from clips import Clip
 from readings import by_index, by_reading_all
 
-from workers.media.tables import tables_of
-from workers.media.transport import LEAST_BYTES
-from workers.media.unreadable import UnreadableError
-from workers.media.unusable import UnusableIndexError
+from workers.media.child.unreadable import UnreadableError
+from workers.media.child.unusable import UnusableIndexError
+from workers.media.readers.tables import tables_of
+from workers.media.readers.transport import LEAST_BYTES
 
 FILL = {"muxrate": "6000000"}
 PLACES = 4

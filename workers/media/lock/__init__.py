@@ -1,0 +1,1 @@
+"""What locks a decoding child, layer by layer, and the attacks that try the lock."""

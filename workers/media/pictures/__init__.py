@@ -1,0 +1,1 @@
+"""From a keyframe's packet to upright, scaled sRGB."""
