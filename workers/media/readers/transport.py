@@ -4,10 +4,12 @@ The places are evenly spaced in bytes, from the middle of the first part to the 
 until a keyframe is complete; it is the place's own if it begins before the next place. Where a place has none of its own, or one less
 than the policy's gap after the one before (or earlier: time has begun anew), the file is read from end to end instead. So are files
 with less than a mebibyte for each keyframe and files of which every keyframe may be chosen.
+
+Most streams have their keyframes at equal distances. From the first place two of them are read; from the others on, what lies between
+the place and where the next keyframe should be is passed over. Where there is none, the stream is read on from the place after all.
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from itertools import pairwise
 
 from av.error import FFmpegError
@@ -16,28 +18,15 @@ from workers.media.child.objectfile import ObjectFile
 from workers.media.child.report import Report
 from workers.media.child.unreadable import UnreadableError
 from workers.media.child.unusable import UnusableIndexError
-from workers.media.pictures.decoding import decode_alone, refuse_encrypted
-from workers.media.readers.excerpt import Excerpt
-from workers.media.readers.opening import Video, VideoPacket, check_duration, open_to_demux, open_video
+from workers.media.pictures.decoding import decode_alone
+from workers.media.readers.growth import BUFFER_BYTES, LOOK_BYTES, MOST_HELD_BYTES, Found, Growth
+from workers.media.readers.opening import Video, check_duration, open_video
 from workers.media.readers.tables import SYNC, Tables, tables_of
 from workers.media.sampling import ROUNDING_SECONDS
 from workers.media.wire import Job
 
 LEAST_BYTES = 1024 * 1024
 """Less than this from place to place is not worth leaping."""
-STEP_BYTES = 64 * 1024
-"""What is read at a place first; then as much again, and then half as much again each time."""
-MOST_HELD_BYTES = 64 * 1024 * 1024
-BUFFER_BYTES = 64 * 1024
-
-
-@dataclass(frozen=True, slots=True)
-class Found:
-    """A keyframe, demuxed, and what it was demuxed from."""
-
-    packet: VideoPacket
-    seconds: float
-    excerpt: Excerpt
 
 
 def report_transport(file: ObjectFile, job: Job, report: Report) -> None:
@@ -52,7 +41,7 @@ def report_transport(file: ObjectFile, job: Job, report: Report) -> None:
     tables = tables_of(file.head)
     _check_step(file, tables)
     try:
-        found = list(_found(file, job, tables, _places(file.size_bytes, most, tables.packet_bytes)))
+        found = list(_found(file, Growth(file, job, tables, most), job, _places(file.size_bytes, most, tables.packet_bytes)))
         video = open_video(found[0].excerpt, "mpegts", job, header_suffices=False, buffer_size=BUFFER_BYTES)
     except (FFmpegError, UnreadableError) as error:
         raise UnusableIndexError("A part of the stream makes no sense.") from error
@@ -80,43 +69,13 @@ def _places(size: int, most: int, packet_bytes: int) -> Sequence[int]:
     return [*((2 * part + 1) * size // (2 * most) // packet_bytes * packet_bytes for part in range(most)), size]
 
 
-def _found(file: ObjectFile, job: Job, tables: Tables, places: Sequence[int]) -> Iterator[Found]:
-    file.plan([(start, start + STEP_BYTES) for start in places[:-1]])
+def _found(file: ObjectFile, growth: Growth, job: Job, places: Sequence[int]) -> Iterator[Found]:
+    file.plan([(start, start + LOOK_BYTES) for start in places[:-1]])
     until, room = float("-inf"), MOST_HELD_BYTES
     for start, following in pairwise(places):
-        one = _grown(file, job, tables, start, following)
+        one = growth.found(start, following)
         room -= one.packet.size
         if one.seconds - until < max(job.min_gap_seconds - ROUNDING_SECONDS, ROUNDING_SECONDS) or room < 0:
             raise UnusableIndexError("Keyframes lie close together, or time begins anew.")
         yield one
         until = one.seconds
-
-
-def _grown(file: ObjectFile, job: Job, tables: Tables, start: int, following: int) -> Found:
-    """Read on from a place until a keyframe that begins before the next place is complete."""
-    window = b""
-    while len(window) < following - start + MOST_HELD_BYTES and start + len(window) < file.size_bytes:
-        window += file.at(start + len(window), max(STEP_BYTES, len(window) // 2))
-        excerpt = Excerpt([(0, tables.packets + window)])
-        video = open_to_demux(excerpt, "mpegts", job, buffer_size=BUFFER_BYTES)
-        if len(video.container.streams.video) != 1:
-            break
-        packet = _key_packet(video, is_last=start + len(window) >= file.size_bytes)
-        own = packet is not None and packet.pos is not None and packet.pos - len(tables.packets) < following - start
-        if packet is not None and packet.pts is not None and own:
-            return Found(packet, float(packet.pts * video.time_base), excerpt)
-        if packet is not None or start + len(window) >= following:
-            break
-    raise UnusableIndexError("A part of the stream has no keyframe of its own.")
-
-
-def _key_packet(video: Video, *, is_last: bool) -> VideoPacket | None:
-    """The first keyframe, if it is complete: if something follows it."""
-    key: VideoPacket | None = None
-    for packet in video.container.demux(video.stream):
-        if key is not None and packet.size:
-            return key
-        if key is None and packet.size and packet.is_keyframe:
-            refuse_encrypted(packet)
-            key = packet
-    return key if is_last else None
