@@ -34,7 +34,7 @@ from schemas.record import DeadLetter, FrameRecord
 from schemas.task import ShardTask
 from storage import StoreError
 from storage.job import Job, open_job
-from workers.settings import EngineName, WorkerSettings
+from workers.settings import EngineName, read_settings
 
 EXIT_FAILED, EXIT_SOME_DEAD, EXIT_INTERRUPTED = 1, 3, 130
 
@@ -248,7 +248,7 @@ def doctor(
     o.use_storage(endpoint_url, profile)
     o.use_worker(o.engine_env(engine, openai_url=openai_url, openai_model=openai_model), broker)
     well = True
-    for finding in examine(broker_url=broker, store_url=None if store is None else o.absolute(store), settings=WorkerSettings()):
+    for finding in examine(broker_url=broker, store_url=None if store is None else o.absolute(store), settings=read_settings()):
         out.print(f"{'ok ' if finding.well else 'ILL'} {finding.part}: {finding.seen}", soft_wrap=True)
         well = well and finding.well
     raise typer.Exit(0 if well else EXIT_FAILED)

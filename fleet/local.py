@@ -23,6 +23,7 @@ from producer.enqueue import feed
 from schemas.errors import OperatorError
 from schemas.task import ShardTask
 from storage.job import Job
+from workers.settings import read_settings
 
 LOOK_SECONDS = 0.2
 IDLE_LOOKS = 3
@@ -113,6 +114,7 @@ def run_here(job: Job, tasks: Iterable[ShardTask], *, workers: int, env: Mapping
     """
     if job.plan_complete() is not None and not open_work(job):
         return audit(job)
+    read_settings()  # what every worker would leave for is said at once
     stop = Stop()
     with worker_logs() as logs, listening(stop), embedded_redis() as broker_url:
         crew = Crew(workers, {**os.environ, **env, "FRAMEFLEET_BROKER_URL": broker_url}, logs)

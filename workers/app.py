@@ -10,10 +10,10 @@ from celery.signals import setup_logging, worker_init, worker_shutdown
 from broker.app import make_app
 from broker.progress import report_fault
 from schemas.errors import FleetError
-from workers.settings import WorkerSettings
+from workers.settings import read_settings
 from workers.tasks import EXIT_UNFIT, CaptionShard
 
-settings = WorkerSettings()
+settings = read_settings()
 app = make_app(settings.broker_url)
 caption_shard = app.register_task(CaptionShard())
 

@@ -2,9 +2,10 @@
 
 from typing import Annotated, Literal
 
-from pydantic import BeforeValidator, Field, SecretStr
+from pydantic import BeforeValidator, Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
+from schemas.errors import OperatorError
 from workers.media.costs import ReadCosts
 
 EngineName = Literal["opencv", "openai", "scripted"]
@@ -44,3 +45,16 @@ class WorkerSettings(BaseSettings):
 
     scripted_latency_seconds: float = 0.0
     scripted_concurrency: Annotated[int, Field(ge=1)] = 8
+
+
+def read_settings() -> WorkerSettings:
+    """Read the environment.
+
+    Raises:
+        OperatorError: a variable says something that makes no sense.
+    """
+    try:
+        return WorkerSettings()
+    except ValidationError as error:
+        wrong = [f"FRAMEFLEET_{str(one['loc'][0]).upper()}: {one['msg'].removeprefix('Value error, ')}" for one in error.errors()]
+        raise OperatorError("; ".join(wrong)) from error

@@ -1,0 +1,21 @@
+import pytest
+
+from schemas.errors import OperatorError
+from workers.media.costs import ReadCosts
+from workers.settings import read_settings
+
+
+def test_reading_costs_what_the_environment_says(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert read_settings().read_costs == ReadCosts()
+    monkeypatch.setenv("FRAMEFLEET_READ_COSTS", "internet")
+    assert read_settings().read_costs == ReadCosts(4096)
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "says"),
+    [("READ_COSTS", "cheap", "'cheap' is no cost of reading: say `in-region`"), ("SHARDS_AT_ONCE", "0", "greater than or equal to 1")],
+)
+def test_a_setting_that_makes_no_sense_is_named(name: str, value: str, says: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(f"FRAMEFLEET_{name}", value)
+    with pytest.raises(OperatorError, match=f"FRAMEFLEET_{name}: .*{says}"):
+        read_settings()
