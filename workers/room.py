@@ -14,6 +14,7 @@ from workers.engines import Engine, open_engine
 from workers.keyframe import DeadFrame, Keyframe, Picture
 from workers.ladder import Caption, annotate
 from workers.media import ByteSource, Limits
+from workers.media.forks.forkserver import ForkServer
 from workers.media.sandbox import Decoder
 from workers.scenes import scene_keyframes
 from workers.settings import WorkerSettings
@@ -36,7 +37,7 @@ class Room:
         self._thread = threading.Thread(target=self._loop.run_forever, name="engine", daemon=True)
         self._thread.start()
         self.read_costs = settings.read_costs
-        self.decoder = Decoder(limits=limits_of(settings), unlocked=settings.decoder_unlocked, trusted=settings.trusted_source)
+        self.decoder = Decoder(limits=limits_of(settings), forkserver=forkserver_of(settings))
         try:
             self.engine = self._await(_open(settings))
             self._slots = asyncio.Semaphore(self.engine.concurrency)
@@ -80,6 +81,11 @@ class Room:
 
 async def _open(settings: WorkerSettings) -> Engine:
     return open_engine(settings)
+
+
+def forkserver_of(settings: WorkerSettings) -> ForkServer:
+    """Start what forks decoding children, as the operator trusts its sources."""
+    return ForkServer(unlocked=settings.decoder_unlocked, reused=settings.trusted_source)
 
 
 def limits_of(settings: WorkerSettings) -> Limits:

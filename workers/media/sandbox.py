@@ -22,9 +22,10 @@ ATTEMPTS = 2
 class Decoder:
     """Keyframes of untrusted videos; one per worker process, used from many threads at once. Forks nothing of its own process."""
 
-    def __init__(self, *, limits: Limits = Limits(), unlocked: bool = False, trusted: bool = False) -> None:  # noqa: B008 - a frozen value
+    def __init__(self, *, limits: Limits = Limits(), forkserver: ForkServer | None = None) -> None:  # noqa: B008 - a frozen value
+        """Decode within these limits, in children of this fork server, which is closed with the decoder; of a plain one if left out."""
         self._limits = limits
-        self._forkserver = ForkServer(unlocked=unlocked, reused=trusted)
+        self._forkserver = forkserver or ForkServer()
 
     def layers(self) -> Layers:
         """Wait for the fork server, and say what locks its children.

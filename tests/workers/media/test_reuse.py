@@ -12,6 +12,7 @@ from processes import children_of, eventually, is_alive, zygotes
 from schemas.errors import PermanentError
 from schemas.recipe import ImageSize, KeyframePolicy
 from workers.media import Limits
+from workers.media.forks.forkserver import ForkServer
 from workers.media.sandbox import Decoder
 
 ALL = KeyframePolicy(min_gap_seconds=0, max_per_video=0)
@@ -21,7 +22,7 @@ ALL = KeyframePolicy(min_gap_seconds=0, max_per_video=0)
 def trusting() -> Iterator[tuple[Decoder, int]]:
     """A decoder of a trusted source, with its zygote's pid."""
     before = set(zygotes())
-    with Decoder(trusted=True) as decoder:
+    with Decoder(forkserver=ForkServer(reused=True)) as decoder:
         decoder.layers()
         (zygote,) = set(zygotes()) - before
         yield decoder, zygote
@@ -86,7 +87,7 @@ def test_a_child_at_rest_makes_room_for_pictures_of_another_size(trusting: tuple
 
 def test_a_child_rests_no_more_when_half_of_its_cpu_is_used() -> None:
     before = set(zygotes())
-    with Decoder(trusted=True, limits=Limits(cpu_seconds=1)) as decoder:
+    with Decoder(forkserver=ForkServer(reused=True), limits=Limits(cpu_seconds=1)) as decoder:
         decoder.layers()
         (zygote,) = set(zygotes()) - before
         seen = set[int]()
