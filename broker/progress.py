@@ -25,6 +25,8 @@ class Tally:
     """Bytes that storage sent of the videos."""
     requests: int = 0
     """GETs that this took."""
+    object_bytes: int = 0
+    """How large the videos are."""
 
     def plus(self, other: "Tally") -> "Tally":
         """Add two counts."""

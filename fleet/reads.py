@@ -60,7 +60,8 @@ def with_total(reads: Iterable[VideoReads]) -> Iterator[VideoReads]:
 def per_video(status: BrokerStatus) -> str:
     """Say what reading took on average, as the workers count it."""
     videos = max(1, status.videos)
-    return f"{megabytes(status.bytes_read)} in {status.requests} requests, {megabytes(status.bytes_read / videos)} a video"
+    read = f"{megabytes(status.bytes_read)} of {megabytes(status.object_bytes)} in {status.requests} requests"
+    return f"{read}, {megabytes(status.bytes_read / videos)} a video"
 
 
 def megabytes(size_bytes: float) -> str:

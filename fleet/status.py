@@ -23,6 +23,8 @@ class BrokerStatus(Model):
     bytes_read: int
     """Bytes that storage sent of these videos."""
     requests: int
+    object_bytes: int
+    """How large these videos are."""
     faults: tuple[str, ...]
     """Why workers left or put shards back, the latest first."""
 
@@ -84,5 +86,6 @@ def broker_status(job: Job, app: App) -> BrokerStatus:
         videos=tally.videos,
         bytes_read=tally.bytes_read,
         requests=tally.requests,
+        object_bytes=tally.object_bytes,
         faults=tuple(faults(app)),
     )

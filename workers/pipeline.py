@@ -156,7 +156,8 @@ class ShardRun:
             except PermanentError as error:
                 deaths.append(Death(work.place, work.video, draft.fault(error), draft.frame_index, draft.frames_chosen, draft.pts_seconds))
         read = work.fetched
-        self.count(Tally(videos=1, dead=len(deaths), bytes_read=read.bytes_read, requests=read.requests))
+        size = work.video.size_bytes
+        self.count(Tally(videos=1, dead=len(deaths), bytes_read=read.bytes_read, requests=read.requests, object_bytes=size))
         return Outcome(tuple(records), tuple(deaths), read)
 
     def _count_frame(self, future: "Future[Caption]") -> None:

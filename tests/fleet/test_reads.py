@@ -34,5 +34,5 @@ def test_reads_are_printed_with_their_sum() -> None:
 
 
 def test_what_workers_counted_is_told_on_average() -> None:
-    status = BrokerStatus(waiting=0, in_work=0, frames=9, videos=2, bytes_read=3_000_000, requests=8, faults=())
-    assert per_video(status) == "3.00 MB in 8 requests, 1.50 MB a video"
+    status = BrokerStatus(waiting=0, in_work=0, frames=9, videos=2, bytes_read=3_000_000, requests=8, object_bytes=9_000_000, faults=())
+    assert per_video(status) == "3.00 MB of 9.00 MB in 8 requests, 1.50 MB a video"

@@ -80,11 +80,13 @@ def test_a_status_without_anything_planned_divides_by_nothing(handmade: Handmade
 
 
 def test_a_status_tells_of_the_broker_and_the_latest_faults(handmade: HandmadeJob) -> None:
-    broker = BrokerStatus(waiting=4, in_work=2, frames=9, videos=2, bytes_read=5_000_000, requests=8, faults=tuple("abcd"))
+    broker = BrokerStatus(
+        waiting=4, in_work=2, frames=9, videos=2, bytes_read=5_000_000, requests=8, object_bytes=9_000_000, faults=tuple("abcd")
+    )
     status = status_of(handmade.job, None).model_copy(update={"broker": broker, "skipped": {"excluded": 3}})
     words = printed(print_status, status)
     assert "4 shards wait, 2 in work, 9 frames so far" in words
-    assert "storage: 5.00 MB in 8 requests, 2.50 MB a video" in words
+    assert "storage: 5.00 MB of 9.00 MB in 8 requests, 2.50 MB a video" in words
     assert "left out of the plan: 3 excluded" in words
     assert words.count("a worker says") == 3
 

@@ -78,4 +78,6 @@ def test_a_broker_tells_what_waits_what_is_worked_on_and_why_workers_left(handma
         channel.basic_get("framefleet").ack()
         channel.basic_get("framefleet")
         status = status_of(handmade.job, app)
-    assert status.broker == BrokerStatus(waiting=1, in_work=1, frames=7, videos=0, bytes_read=0, requests=0, faults=("the engine is ill",))
+    assert status.broker == BrokerStatus(
+        waiting=1, in_work=1, frames=7, videos=0, bytes_read=0, requests=0, object_bytes=0, faults=("the engine is ill",)
+    )

@@ -108,7 +108,7 @@ def test_copies_count_as_frames_when_their_source_is_captioned() -> None:
     total = Tally()
     for tally in trial.tallies:
         total = total.plus(tally)
-    assert total == Tally(frames=5, videos=3, bytes_read=3, requests=3)
+    assert total == Tally(frames=5, videos=3, bytes_read=3, requests=3, object_bytes=3)
 
 
 def test_an_engine_that_cannot_answer_now_puts_copies_back_too() -> None:

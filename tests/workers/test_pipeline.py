@@ -203,7 +203,7 @@ def test_progress_counts_frames_videos_and_letters() -> None:
     total = Tally()
     for tally in trial.tallies:
         total = total.plus(tally)
-    assert total == Tally(frames=3, videos=3, dead=3, bytes_read=3, requests=3)
+    assert total == Tally(frames=3, videos=3, dead=3, bytes_read=3, requests=3, object_bytes=3)
 
 
 def test_the_next_video_is_decoded_while_the_engine_captions_the_one_before() -> None:
