@@ -55,7 +55,6 @@ class Decoder:
             raise PermanentError(Reason.EMPTY_FILE, Stage.PROBE, "The object has no bytes.")
         job = self._job(source, policy, image, only_frames)
         given: set[int] = set()
-        hung_up = False
         for _ in range(ATTEMPTS):
             try:
                 with closing(self._session(source, job, form, image.jpeg_quality, thumbnails=policy.duplicate_distance > 0)) as frames:
@@ -63,12 +62,9 @@ class Decoder:
                         if frame.frame_index not in given:
                             given.add(frame.frame_index)
                             yield frame
-            except ForkServerDiedError as error:
-                hung_up = bool(error.args)
+            except ForkServerDiedError:
                 continue
             return
-        if hung_up:
-            raise PermanentError(Reason.DECODER_CRASHED, Stage.DECODE, f"The decoder hung up {ATTEMPTS} times.")
         raise TransientError(f"The decoder's fork server died {ATTEMPTS} times over one video.")
 
     def close(self) -> None:

@@ -209,8 +209,6 @@ class Session:
         status = self._child.reap()
         if status is None:
             return ForkServerDiedError()
-        if status == 0:  # it does so only where it took us for gone: nothing is said about the video, if it happens once
-            return ForkServerDiedError("The decoder hung up.")
         if not WIFSIGNALED(status):
             return PermanentError(Reason.DECODER_CRASHED, self._stage, f"The decoder left with exit code {waitstatus_to_exitcode(status)}.")
         name = signal.Signals(WTERMSIG(status)).name
