@@ -10,6 +10,7 @@ from pathlib import Path
 
 import clips
 import pytest
+from celery.utils.threads import default_socket_timeout
 from clips import Bytes, Clip
 from processes import children_of, eventually, is_alive, zygotes
 
@@ -249,3 +250,10 @@ def test_slots_are_given_back_when_the_decoder_closes() -> None:
     with Decoder() as decoder:
         assert len(list(keyframes(decoder, Bytes(clips.make(Clip()))))) == 4
     assert len(os.listdir("/proc/self/fd")) == descriptors  # noqa: PTH208
+
+
+def test_videos_begun_while_celery_shuts_down_are_decoded(lone: tuple[Decoder, int]) -> None:
+    decoder, _ = lone
+    pause = threading.Event()
+    with default_socket_timeout(5):
+        assert len(list(keyframes(decoder, Bytes(clips.make(Clip()), before_read=lambda: pause.wait(0.05) and None)))) == 4

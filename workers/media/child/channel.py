@@ -62,7 +62,7 @@ class Channel:
         """Take one packet: returns how many bytes lie in the inbox, or notes a freed slot."""
         try:
             packet = self._wire.recv(LENGTH.size)
-        except OSError:
+        except ConnectionError:
             packet = b""
         if not packet:
             os._exit(0)

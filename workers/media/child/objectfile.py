@@ -1,15 +1,16 @@
 """The object as PyAV reads it: a file whose bytes the parent fetches."""
 
-import errno
 import io
 from collections.abc import Callable, Sequence
+
+from workers.media.readers.seekable import Seekable
 
 HEAD_BYTES = 64 * 1024
 TAIL_BYTES = 64 * 1024
 """A look so near the object's end takes the rest along."""
 
 
-class ObjectFile:
+class ObjectFile(Seekable):
     """A read-only file over ranges, without a buffer of its own but for its head, its tail, its index and one range fetched ahead.
 
     `announce` hears what will be read, before it is.
@@ -18,12 +19,11 @@ class ObjectFile:
     def __init__(
         self, fetch: Callable[[int, int], bytes], size_bytes: int, *, announce: Callable[[Sequence[tuple[int, int]]], None] = lambda _: None
     ) -> None:
-        self.size_bytes = size_bytes
+        super().__init__(size_bytes)
         self.overran = False
         """Whether bytes past the object's end were wanted: the file is cut."""
         self._fetch = fetch
         self._announce = announce
-        self._position = 0
         self._sparse = False
         self._head = (0, fetch(0, min(size_bytes, HEAD_BYTES)))
         self._tail = (size_bytes, b"")
@@ -59,26 +59,11 @@ class ObjectFile:
         if not (self._ahead[0] == start and len(self._ahead[1]) == end - start):
             self._ahead = (start, self._held(start, end) or self._fetch(start, min(end, self.size_bytes)))
 
-    def readable(self) -> bool:
-        """Say that this is for reading."""
-        return True
-
-    def seekable(self) -> bool:
-        """Say that any place can be read."""
-        return True
-
-    def tell(self) -> int:
-        """Return the position."""
-        return self._position
-
     def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
-        """Move, past the end too, as files allow."""
-        position = offset + {io.SEEK_SET: 0, io.SEEK_CUR: self._position, io.SEEK_END: self.size_bytes}[whence]
-        if position < 0:
-            raise OSError(errno.EINVAL, "a seek before the beginning")
-        self._position = position
-        self.overran = self.overran or self._position > self.size_bytes
-        return self._position
+        """Move, past the end too, which is remembered."""
+        position = super().seek(offset, whence)
+        self.overran = self.overran or position > self.size_bytes
+        return position
 
     def read(self, size: int) -> bytes:
         """Read up to `size` bytes; held ranges are read to their end at most, so that nothing is fetched twice."""
@@ -112,7 +97,3 @@ class ObjectFile:
             if held_at <= start and end <= held_at + len(body):
                 return body[start - held_at : end - held_at]
         return b""
-
-    def _advance(self, body: bytes) -> bytes:
-        self._position += len(body)
-        return body

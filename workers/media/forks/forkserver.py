@@ -4,7 +4,6 @@ import contextlib
 import logging
 import os
 import signal
-import socket
 import subprocess
 import sys
 import threading
@@ -17,6 +16,7 @@ from schemas.errors import FatalError
 from workers.media.forks.offspring import REAP_SECONDS, START_SECONDS, Child, ForkServerDiedError
 from workers.media.forks.requests import RETIRE
 from workers.media.forks.sharedmemory import SharedMemory
+from workers.media.forks.wires import wire
 from workers.media.lock import kernel
 from workers.media.lock.layers import Layers
 
@@ -51,7 +51,7 @@ class Zygote:
         self._wear = wear
         self._forked = 0
         self._layers: Layers | None = None
-        self.control, far = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        self.control, far = wire()
         with far:
             self._process = subprocess.Popen(
                 [sys.executable, "-I", "-c", BOOT.format(module=module), str(ROOT), str(far.fileno()), *words],

@@ -11,6 +11,7 @@ from typing import Self
 
 from workers.media.forks.requests import FORK
 from workers.media.forks.sharedmemory import SharedMemory
+from workers.media.forks.wires import wire
 
 START_SECONDS = 60
 """Patience with a zygote that still imports, on a machine that is short of everything."""
@@ -40,8 +41,8 @@ class Child:
         self._mourn = mourn
         self._pidfd = -1
         self._status: int | None = None
-        self.conversation, self._far_end = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        self._obituary, self._far_obituary = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        self.conversation, self._far_end = wire()
+        self._obituary, self._far_obituary = wire()
 
     def request(self, control: socket.socket) -> None:
         """Ask the zygote for a process to stand behind this child.
