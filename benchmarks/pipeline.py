@@ -48,6 +48,7 @@ from fleet.crew import Crew
 from fleet.options import Asked
 from producer.enqueue import feed
 from storage.job import Job
+from workers.backlog import lead
 from workers.settings import WorkerSettings
 
 LATENCY_SECONDS = 0.4
@@ -278,7 +279,7 @@ def main() -> None:
         "latency_seconds": LATENCY_SECONDS,
         "concurrency": CONCURRENCY,
         "shards_at_once": worker.shards_at_once,
-        "pictures_in_memory": worker.pictures_in_memory,
+        "pictures_in_memory": worker.pictures_in_memory or CONCURRENCY + lead(CONCURRENCY),
     }
     machine = asdict(this_machine())
     show(measure(distinct(asked.seconds), videos=asked.clips) | {"settings": settings, "machine": machine}, as_json=asked.json)

@@ -4,7 +4,7 @@ import json
 import sys
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated
 
 import typer
 from rich.console import Console
@@ -13,8 +13,10 @@ from broker.app import make_app
 from broker.queues import ShardQueue
 from fleet import options as o
 from fleet.audit import audit
+from fleet.bench import bench
 from fleet.deadletters import Choice, find_letter, live_letters, redrives
 from fleet.demo import clips_in, free_folder, show
+from fleet.described import Kind, RecipesAnswer, described
 from fleet.doctor import examine
 from fleet.local import Interrupted, run_here
 from fleet.reads import reads_of
@@ -24,13 +26,10 @@ from fleet.view import View
 from producer.enqueue import WINDOW, feed
 from producer.plan import plan
 from producer.sources import open_source
-from schemas.annotation import FrameAnnotation
 from schemas.errors import FleetError
 from schemas.job import JobSpec
 from schemas.model import Model
 from schemas.reasons import Reason
-from schemas.recipe import Recipe
-from schemas.record import DeadLetter, FrameRecord
 from schemas.task import ShardTask
 from storage import StoreError
 from storage.job import Job, open_job
@@ -43,6 +42,7 @@ app = typer.Typer(
 )
 dead = typer.Typer(no_args_is_help=True, help="What could not be captioned, why, and trying it again.")
 app.add_typer(dead, name="dead")
+app.add_typer(bench, name="bench")
 out, err = (Console(markup=False, emoji=False, highlight=False, stderr=stderr) for stderr in (False, True))
 
 Reasons = Annotated[list[Reason] | None, typer.Option("--reason", help="Only letters with this reason; may be repeated.")]
@@ -52,21 +52,21 @@ AtMost = Annotated[int, typer.Option("--limit", help="At most so many; 0 is no l
 
 @app.command()
 @o.asks
-def caption(asked: o.Asked, workers: o.Workers = 2, openai_url: o.OpenAiUrl = None, openai_model: o.OpenAiModel = None) -> None:
+def caption(asked: o.Asked, workers: o.Workers = None, openai_url: o.OpenAiUrl = None, openai_model: o.OpenAiModel = None) -> None:
     """Caption a source on this machine, from the first file to the audit. Run it again to go on where it stopped.
 
     Exit status: 0 all captioned, 3 some videos or frames are dead letters, 1 failed, 130 interrupted.
     """
     job, spec = asked.job()
     env = o.engine_env(asked.engine, openai_url=openai_url, openai_model=openai_model)
-    run(job, planned(job, spec), workers=workers, env=env)
+    run(job, planned(job, spec), workers=o.workers_for(asked.engine, workers), env=env)
 
 
 @app.command()
 def demo(
     videos: Annotated[str | None, typer.Argument(help="Your videos; clips are made if left out.")] = None,
     folder: Annotated[Path, typer.Option("--in", help="Folder for clips and captions.")] = Path("demo"),
-    workers: o.Workers = 2,
+    workers: o.Workers = None,
 ) -> None:
     """Try the whole fleet on this machine: clips, captions, audit, and a look at a record."""
     source = videos or str(clips_in(folder / "clips"))
@@ -74,7 +74,12 @@ def demo(
     job, spec = asked.job()
     err.print(f"framefleet caption {source} --out {asked.dest}", soft_wrap=True)
     try:
-        run(job, planned(job, spec), workers=workers, env=o.engine_env("opencv", openai_url=None, openai_model=None))
+        run(
+            job,
+            planned(job, spec),
+            workers=o.workers_for("opencv", workers),
+            env=o.engine_env("opencv", openai_url=None, openai_model=None),
+        )
     except typer.Exit as ended:
         if ended.exit_code not in {0, EXIT_SOME_DEAD}:
             raise
@@ -119,6 +124,7 @@ def launch(
 def worker(
     engine: o.Engine = "opencv",
     broker: Annotated[str | None, typer.Option("--broker", help="Broker URL.", envvar="FRAMEFLEET_BROKER_URL")] = None,
+    recipe: o.WorkerRecipe = None,
     openai_url: o.OpenAiUrl = None,
     openai_model: o.OpenAiModel = None,
     endpoint_url: o.Endpoint = None,
@@ -126,9 +132,9 @@ def worker(
 ) -> None:
     """Work shards from a broker until told to stop (SIGTERM finishes what is begun). More settings: FRAMEFLEET_* variables."""
     o.use_storage(endpoint_url, profile)
-    o.use_worker(o.engine_env(engine, openai_url=openai_url, openai_model=openai_model), broker)
+    o.use_worker(o.engine_env(engine, openai_url=openai_url, openai_model=openai_model, recipe=recipe), broker)
     from workers.app import app as celery_app  # noqa: PLC0415 - reads the environment that was just set
-    from workers.app import settings  # noqa: PLC0415
+    from workers.app import exit_status, settings  # noqa: PLC0415
 
     celery_app.worker_main(
         [
@@ -142,6 +148,7 @@ def worker(
             f"--hostname={o.worker_name()}",
         ]
     )
+    raise typer.Exit(exit_status())
 
 
 @app.command()
@@ -210,7 +217,7 @@ def dead_redrive(
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would be tried.")] = False,
     broker: Annotated[str | None, typer.Option("--broker", help="Send to this fleet; on this machine if left out.")] = None,
     engine: Annotated[EngineName | None, typer.Option(help="What captions the frames on this machine.", envvar="FRAMEFLEET_ENGINE")] = None,
-    workers: o.Workers = 2,
+    workers: o.Workers = None,
     openai_url: o.OpenAiUrl = None,
     openai_model: o.OpenAiModel = None,
     endpoint_url: o.Endpoint = None,
@@ -231,7 +238,8 @@ def dead_redrive(
         err.print(f"{len(tasks)} videos sent.")
     else:
         chosen = engine or o.engine_for(place.spec().recipe)
-        run(place, tasks, workers=workers, env=o.engine_env(chosen, openai_url=openai_url, openai_model=openai_model))
+        env = o.engine_env(chosen, openai_url=openai_url, openai_model=openai_model)
+        run(place, tasks, workers=o.workers_for(chosen, workers), env=env)
 
 
 @app.command()
@@ -239,6 +247,7 @@ def doctor(
     store: Annotated[str | None, typer.Argument(help="An output prefix to try, such as s3://bucket/prefix.")] = None,
     broker: Annotated[str | None, typer.Option("--broker", help="A broker to try.", envvar="FRAMEFLEET_BROKER_URL")] = None,
     engine: o.Engine = "opencv",
+    recipe: o.WorkerRecipe = None,
     openai_url: o.OpenAiUrl = None,
     openai_model: o.OpenAiModel = None,
     endpoint_url: o.Endpoint = None,
@@ -246,7 +255,7 @@ def doctor(
 ) -> None:
     """Try the parts of a fleet: versions, broker, store with conditional creation, decoder and engine."""
     o.use_storage(endpoint_url, profile)
-    o.use_worker(o.engine_env(engine, openai_url=openai_url, openai_model=openai_model), broker)
+    o.use_worker(o.engine_env(engine, openai_url=openai_url, openai_model=openai_model, recipe=recipe), broker)
     well = True
     for finding in examine(broker_url=broker, store_url=None if store is None else o.absolute(store), settings=read_settings()):
         out.print(f"{'ok ' if finding.well else 'ILL'} {finding.part}: {finding.seen}", soft_wrap=True)
@@ -255,10 +264,9 @@ def doctor(
 
 
 @app.command()
-def schema(kind: Annotated[Literal["annotation", "record", "dead-letter", "recipe"], typer.Argument(help="Which schema.")]) -> None:
+def schema(kind: Kind, recipe: RecipesAnswer = None) -> None:
     """Print the JSON Schema of what the fleet writes and reads."""
-    kinds: dict[str, type[Model]] = {"annotation": FrameAnnotation, "record": FrameRecord, "dead-letter": DeadLetter, "recipe": Recipe}
-    sys.stdout.write(json.dumps(kinds[kind].model_json_schema(), indent=2) + "\n")
+    sys.stdout.write(json.dumps(described(kind, recipe), indent=2) + "\n")
 
 
 def opened(job: str, endpoint_url: str | None, profile: str | None) -> Job:

@@ -36,4 +36,4 @@ def show(console: Console, job: Job) -> None:
 
 def best_of(records: list[FrameRecord]) -> FrameRecord:
     """The record with the most to say."""
-    return max(records, key=lambda record: len(record.annotation.objects))
+    return max(records, key=lambda record: len(str(record.annotation)))

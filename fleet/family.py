@@ -3,11 +3,14 @@
 from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from functools import cache
 from heapq import merge
 from itertools import groupby
 
 from pydantic import ValidationError
 
+from schemas.answer import misfits
+from schemas.recipe import Recipe
 from schemas.record import DeadLetter, FrameRecord
 from schemas.task import ShardTask
 from schemas.video import frame_id
@@ -66,12 +69,13 @@ def answers(found: FrameRecord | DeadLetter, letter: DeadLetter) -> bool:
 
 def families(job: Job) -> Iterator[Family]:
     """Stream the families of a job in the order of their roots, in memory for one at a time."""
+    recipe = cache(lambda: job.spec().recipe)
     commits = ((root_in(meta), "captions", meta) for meta in job.store.list("captions/"))
     letters = ((root_in(meta), "dead", meta) for meta in job.store.list("dead/"))
     for root, entries in groupby(merge(commits, letters, key=lambda entry: entry[0]), key=lambda entry: entry[0]):
         family = Family(root)
         for _, kind, meta in entries:
-            read_lines(family, meta, job) if kind == "captions" else read_letter(family, meta, job)
+            read_lines(family, meta, job, recipe()) if kind == "captions" else read_letter(family, meta, job)
         yield family
 
 
@@ -80,7 +84,7 @@ def root_in(meta: ObjectMeta) -> str:
     return meta.key.rpartition("/")[2][:ROOT_LENGTH]
 
 
-def read_lines(family: Family, meta: ObjectMeta, job: Job) -> None:
+def read_lines(family: Family, meta: ObjectMeta, job: Job, recipe: Recipe) -> None:
     """Read a committed object into its family, checking every line."""
     shard = meta.key.rpartition("/")[2].partition(".jsonl")[0]
     family.committed.add(shard)
@@ -95,7 +99,7 @@ def read_lines(family: Family, meta: ObjectMeta, job: Job) -> None:
         except ValidationError as error:
             family.invalid.append(f"{meta.key} line {number} does not fit the schema: {error.errors()[0]['msg']}")
             continue
-        if fault := fault_of(record, shard):
+        if fault := fault_of(record, shard) or misfit_of(record, recipe):
             family.invalid.append(f"{meta.key} line {number}: {fault}")
         family.lines.append((shard, record))
 
@@ -109,6 +113,14 @@ def fault_of(record: FrameRecord, shard: str) -> str:
     if record.frame_index >= record.frames_chosen:
         return f"frame {record.frame_index} of only {record.frames_chosen}"
     return ""
+
+
+def misfit_of(record: FrameRecord, recipe: Recipe) -> str:
+    """Say how a line's annotation is not what the recipe asks for; empty if it is. Nine fields were checked as they were read."""
+    if record.own_schema != (recipe.answer is not None):
+        return "its annotation is of another schema than the recipe's"
+    wrong = misfits(record.annotation, recipe.answer_schema) if recipe.answer is not None else []
+    return f"its annotation does not fit the recipe's schema ({wrong[0].field or 'the object'}: {wrong[0].keyword})" if wrong else ""
 
 
 def read_letter(family: Family, meta: ObjectMeta, job: Job) -> None:

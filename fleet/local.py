@@ -117,7 +117,9 @@ def run_here(job: Job, tasks: Iterable[ShardTask], *, workers: int, env: Mapping
     read_settings()  # what every worker would leave for is said at once
     stop = Stop()
     with worker_logs() as logs, listening(stop), embedded_redis() as broker_url:
-        crew = Crew(workers, {**os.environ, **env, "FRAMEFLEET_BROKER_URL": broker_url}, logs)
+        recipe = logs / "recipe.json"
+        recipe.write_text(job.spec().recipe.model_dump_json(), encoding="utf-8")
+        crew = Crew(workers, {**os.environ, **env, "FRAMEFLEET_RECIPE": str(recipe), "FRAMEFLEET_BROKER_URL": broker_url}, logs)
         crew.start()
         run = Run(job, crew, broker_url, stop, view)
         try:

@@ -19,9 +19,13 @@ from schemas.recipe import KeyframePolicy, Recipe, load_recipe
 from storage.job import Job, open_job
 from workers.settings import EngineName
 
-ENGINE_RECIPES: dict[EngineName, str] = {"opencv": "opencv", "openai": "vidcap-12b", "scripted": "vidcap-12b"}
+ENGINE_RECIPES: dict[EngineName, str] = {"vllm": "vidcap-12b", "opencv": "opencv", "openai": "vidcap-12b", "scripted": "vidcap-12b"}
 """The recipe that goes with an engine unless another is asked for."""
 
+WorkerRecipe = Annotated[
+    str | None,
+    typer.Option("--recipe", help="The recipe whose model vllm hosts: a house recipe or a TOML file.", envvar="FRAMEFLEET_RECIPE"),
+]
 JobUrl = Annotated[str, typer.Argument(metavar="JOB", help="The job's output prefix.")]
 Broker = Annotated[str, typer.Option("--broker", help="Broker URL: redis://, rediss:// or sentinel://.", envvar="FRAMEFLEET_BROKER_URL")]
 Engine = Annotated[EngineName, typer.Option(help="What captions the frames.", envvar="FRAMEFLEET_ENGINE")]
@@ -31,7 +35,7 @@ OpenAiUrl = Annotated[
 OpenAiModel = Annotated[
     str | None, typer.Option("--openai-model", help="The endpoint's name of the model.", envvar="FRAMEFLEET_OPENAI_MODEL")
 ]
-Workers = Annotated[int, typer.Option(help="Worker processes on this machine.", min=1)]
+Workers = Annotated[int | None, typer.Option(help="Worker processes on this machine. [2; one for vllm]", min=1)]
 Endpoint = Annotated[str | None, typer.Option("--endpoint-url", help="S3 endpoint of a store other than AWS.", envvar="AWS_ENDPOINT_URL")]
 Profile = Annotated[str | None, typer.Option("--profile", help="AWS profile with credentials and region.", envvar="AWS_PROFILE")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
@@ -152,10 +156,20 @@ def use_storage(endpoint_url: str | None, profile: str | None) -> None:
             os.environ[name] = value
 
 
-def engine_env(engine: EngineName, *, openai_url: str | None, openai_model: str | None) -> dict[str, str]:
+def engine_env(engine: EngineName, *, openai_url: str | None, openai_model: str | None, recipe: str | None = None) -> dict[str, str]:
     """What a worker's environment says of its engine."""
-    asked = {"FRAMEFLEET_ENGINE": engine, "FRAMEFLEET_OPENAI_BASE_URL": openai_url, "FRAMEFLEET_OPENAI_MODEL": openai_model}
+    asked = {
+        "FRAMEFLEET_ENGINE": engine,
+        "FRAMEFLEET_OPENAI_BASE_URL": openai_url,
+        "FRAMEFLEET_OPENAI_MODEL": openai_model,
+        "FRAMEFLEET_RECIPE": recipe,
+    }
     return {name: value for name, value in asked.items() if value}
+
+
+def workers_for(engine: EngineName, asked: int | None) -> int:
+    """How many workers: a model fills an accelerator, and anything else is served well by two."""
+    return asked or (1 if engine == "vllm" else 2)
 
 
 POLICY = {"every": "min_gap_seconds", "max_frames": "max_per_video", "scenes": "scene_threshold", "skip_duplicates": "duplicate_distance"}

@@ -6,9 +6,13 @@ from rich.console import Console
 from rich.table import Table
 
 from fleet.audit import AuditReport
+from fleet.efficiency import in_words, without_ceiling, work_in_words
 from fleet.reads import VideoReads, megabytes, per_video, with_total
-from fleet.status import JobStatus
+from fleet.status import BrokerStatus, JobStatus
 from schemas.record import DeadLetter
+
+MOST_WORKERS = 16
+"""Workers that are told of one by one; sums are of all."""
 
 
 def print_audit(console: Console, report: AuditReport) -> None:
@@ -41,13 +45,24 @@ def print_status(console: Console, status: JobStatus) -> None:
     say(console, f"  committed: {status.committed_videos} videos ({share:.0f} %) in {status.committed_shards} shards")
     say(console, f"  dead letters: {counts(status.dead_by_reason) or 'none'}")
     if status.broker:
-        say(
-            console, f"  broker: {status.broker.waiting} shards wait, {status.broker.in_work} in work, {status.broker.frames} frames so far"
-        )
-        if status.broker.videos:
-            say(console, f"  storage: {per_video(status.broker)}")
-        for fault in status.broker.faults[:3]:
-            say(console, f"  a worker says: {fault}")
+        print_broker(console, status.broker)
+
+
+def print_broker(console: Console, broker: BrokerStatus) -> None:
+    """Say what the broker knows of a job, and how its workers are."""
+    say(console, f"  broker: {broker.waiting} shards wait, {broker.in_work} in work, {broker.frames} frames so far")
+    if broker.videos:
+        say(console, f"  storage: {per_video(broker)}")
+    if broker.together:
+        say(console, f"  {len(broker.workers)} workers: {in_words(broker.together)}")
+    for one in broker.workers[:MOST_WORKERS]:
+        say(console, f"    {one.vitals.worker} ({one.vitals.engine}): {in_words(one.efficiency)}; {work_in_words(one.vitals)}")
+    if len(broker.workers) > MOST_WORKERS:
+        say(console, f"    and {len(broker.workers) - MOST_WORKERS} more; see --json")
+    for engine in without_ceiling(one.vitals for one in broker.workers):
+        say(console, f"  no ceiling is known of {engine}; before workers start, run there: framefleet bench engine --engine {engine}")
+    for fault in broker.faults[:3]:
+        say(console, f"  a worker says: {fault}")
 
 
 def print_reads(console: Console, reads: Iterable[VideoReads]) -> None:

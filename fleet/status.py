@@ -5,10 +5,19 @@ from collections import Counter
 from broker.app import App
 from broker.progress import Progress, faults
 from broker.queues import ShardQueue
+from broker.vitals import Vitals, all_vitals
 from fleet.deadletters import Choice, live_letters
+from fleet.efficiency import Efficiency, efficiency_of
 from schemas.model import Model
 from schemas.task import root_of
 from storage.job import Job
+
+
+class WorkerStatus(Model):
+    """How one worker is."""
+
+    vitals: Vitals
+    efficiency: Efficiency
 
 
 class BrokerStatus(Model):
@@ -27,6 +36,10 @@ class BrokerStatus(Model):
     """How large these videos are."""
     faults: tuple[str, ...]
     """Why workers left or put shards back, the latest first."""
+    workers: tuple[WorkerStatus, ...] = ()
+    """The broker's workers, whatever job they are at."""
+    together: Efficiency | None = None
+    """The workers in sum; None if there is none."""
 
 
 class JobStatus(Model):
@@ -79,6 +92,7 @@ def broker_status(job: Job, app: App) -> BrokerStatus:
     queue = ShardQueue(app)
     waiting = queue.depth()
     tally = Progress(app, job.url).tally()
+    workers = all_vitals(app)
     return BrokerStatus(
         waiting=waiting,
         in_work=max(0, len(queue.in_flight()) - waiting),
@@ -88,4 +102,6 @@ def broker_status(job: Job, app: App) -> BrokerStatus:
         requests=tally.requests,
         object_bytes=tally.object_bytes,
         faults=tuple(faults(app)),
+        workers=tuple(WorkerStatus(vitals=one, efficiency=efficiency_of([one])) for one in workers),
+        together=efficiency_of(workers) if workers else None,
     )

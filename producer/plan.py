@@ -1,10 +1,15 @@
-"""The durable plan: every shard stands in storage before its message is sent, and planning goes on where it stopped."""
+"""The durable plan: every shard stands in storage before its message is sent, and planning goes on where it stopped.
 
+A part takes so many videos in the source's order, and looks as far ahead again: if the source ends there, the part takes the rest too and
+is the last. So the last part is never a short one, and big videos in it begin long before the end.
+"""
+
+from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from itertools import islice
 
-from producer.shards import shards
+from producer.shards import LARGEST, room_in, shards
 from producer.sources import Sighting, Source
 from schemas.errors import OperatorError
 from schemas.job import JobSpec, PlanComplete, PlanPartHeader
@@ -12,6 +17,7 @@ from schemas.task import ShardTask, shard_id
 from storage.job import Job, PlanPart
 
 SMALLEST_PART, LARGEST_PART = 16, 1024
+MOST_VIDEOS_IN_A_PART = LARGEST_PART * LARGEST
 
 
 def plan(job: Job, spec: JobSpec, open_source: Callable[[], Source]) -> Iterator[PlanPart]:
@@ -28,12 +34,12 @@ def plan(job: Job, spec: JobSpec, open_source: Callable[[], Source]) -> Iterator
         return
     source = open_source()
     source.skipped.update(standing.skipped)
-    left_out = dict(standing.skipped)
-    seen = _noting(source, left_out, after=standing.cursor)
-    sightings = _limited(seen, limit=spec.selection.limit, already=standing.videos)
-    groups = shards(sightings, first_ordinal=standing.shards, videos_per_shard=spec.videos_per_shard)
-    while group := list(islice(groups, part_size(standing.parts))):
-        part = _part(standing.parts, group, job=job, spec=spec, skipped=left_out)
+    seen = _limited(_noting(source, after=standing.cursor), limit=spec.selection.limit, already=standing.videos)
+    ahead = deque[_Noted]()
+    while taken := _taken(
+        ahead, seen, room=part_room(standing.parts, first_ordinal=standing.shards, videos_per_shard=spec.videos_per_shard)
+    ):
+        part = _part(standing, taken, job=job, spec=spec, last=not ahead)
         if job.create_part(part) is None:
             raise OperatorError(
                 f"Another producer is planning {job.url}: part {standing.parts} appeared. Let it finish, then run this again."
@@ -61,11 +67,26 @@ class _Standing:
         self.skipped = part.header.skipped
 
 
-def _noting(source: Source, left_out: dict[str, int], *, after: str) -> Iterator[Sighting]:
-    """Keep what was left out up to the latest video: what is left out behind it will be met again if the producer dies."""
+@dataclass(frozen=True, slots=True)
+class _Noted:
+    """A video, and what was left out up to it: what is left out behind it will be met again if the producer dies."""
+
+    sighting: Sighting
+    skipped: dict[str, int]
+
+
+def _noting(source: Source, *, after: str) -> Iterator[_Noted]:
+    skipped: dict[str, int] = {}
     for sighting in source.sightings(after=after):
-        left_out.update(source.skipped)
-        yield sighting
+        if skipped != source.skipped:
+            skipped = dict(source.skipped)
+        yield _Noted(sighting, skipped)
+
+
+def _taken(ahead: deque[_Noted], seen: Iterator[_Noted], *, room: int) -> list[_Noted]:
+    """Take a part's videos, or all that are left if they would not fill the part behind it half; leaves in `ahead` what was seen."""
+    ahead.extend(islice(seen, 2 * room - len(ahead)))
+    return [ahead.popleft() for _ in range(len(ahead) if len(ahead) < 2 * room else room)]
 
 
 def part_size(part: int) -> int:
@@ -73,23 +94,28 @@ def part_size(part: int) -> int:
     return int(min(LARGEST_PART, SMALLEST_PART << min(part, 10)))
 
 
-def _limited(sightings: Iterator[Sighting], *, limit: int, already: int) -> Iterator[Sighting]:
-    return islice(sightings, max(0, limit - already)) if limit else sightings
+def part_room(part: int, *, first_ordinal: int, videos_per_shard: int) -> int:
+    """How many videos a part takes: as many as its shards do, but no more than can be in memory twice over."""
+    most = max(videos_per_shard, MOST_VIDEOS_IN_A_PART - MOST_VIDEOS_IN_A_PART % (videos_per_shard or 1))
+    return min(most, room_in(range(first_ordinal, first_ordinal + part_size(part)), videos_per_shard=videos_per_shard))
 
 
-def _part(number: int, groups: list[tuple[Sighting, ...]], *, job: Job, spec: JobSpec, skipped: dict[str, int]) -> PlanPart:
-    tasks = tuple(_task(group, job=job, spec=spec) for group in groups)
-    videos = [video for task in tasks for video in task.videos]
-    size_bytes = sum(video.size_bytes for video in videos)
+def _limited(seen: Iterator[_Noted], *, limit: int, already: int) -> Iterator[_Noted]:
+    return islice(seen, max(0, limit - already)) if limit else seen
+
+
+def _part(standing: _Standing, taken: list[_Noted], *, job: Job, spec: JobSpec, last: bool) -> PlanPart:
+    sightings = [noted.sighting for noted in taken]
+    groups = shards(sightings, first_ordinal=standing.shards, videos_per_shard=spec.videos_per_shard, last=last)
     header = PlanPartHeader(
-        part=number,
-        cursor=groups[-1][-1].cursor,
-        shards=len(tasks),
-        videos=len(videos),
-        size_bytes=size_bytes,
-        skipped=dict(skipped),
+        part=standing.parts,
+        cursor=sightings[-1].cursor,
+        shards=len(groups),
+        videos=len(sightings),
+        size_bytes=sum(sighting.video.size_bytes for sighting in sightings),
+        skipped=dict(taken[-1].skipped),
     )
-    return PlanPart(header, tasks)
+    return PlanPart(header, tuple(_task(group, job=job, spec=spec) for group in groups))
 
 
 def _task(group: tuple[Sighting, ...], *, job: Job, spec: JobSpec) -> ShardTask:

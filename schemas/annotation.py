@@ -1,6 +1,6 @@
 """The nine fields that describe one frame."""
 
-from collections.abc import Sequence
+from functools import cache
 from typing import Annotated, Any
 
 from pydantic import Field
@@ -29,7 +29,8 @@ class FrameAnnotation(Model):
 FIELDS = tuple(FrameAnnotation.model_fields)
 
 
-def answer_schema(key_order: Sequence[str]) -> dict[str, Any]:
+@cache
+def answer_schema(key_order: tuple[str, ...]) -> dict[str, Any]:
     """JSON Schema of an answer with its keys in the recipe's order, since a constrained decoder writes them in that order."""
     schema = FrameAnnotation.model_json_schema()
     properties = schema["properties"]

@@ -4,6 +4,7 @@ FleetError
  ├ TransientError    try again soon, with backoff and jitter
  ├ PermanentError    write a dead letter, go on
  ├ FatalError        this process is unfit: stop taking work; the broker gives the message to another
+ │  └ EngineDiedError    the engine's own process is gone: nothing is said about the frames it was at
  └ OperatorError     a command cannot go on: its message says what to do
 """
 
@@ -33,6 +34,10 @@ class PermanentError(FleetError):
 
 class FatalError(FleetError):
     """This process must not go on: whatever it touches would fail, guilty or not."""
+
+
+class EngineDiedError(FatalError):
+    """The engine's process is gone, and its frames with it: the worker leaves and is started again."""
 
 
 class OperatorError(FleetError):

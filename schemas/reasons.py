@@ -34,6 +34,7 @@ class Reason(StrEnum):
     DECODER_TIMEOUT = "decoder_timeout"
     ENGINE_REFUSED = "engine_refused"
     ENGINE_FAILED = "engine_failed"
+    ENGINE_TIMEOUT = "engine_timeout"
     INVALID_ANSWER = "invalid_answer"
     ANSWER_TOO_LONG = "answer_too_long"
 
@@ -56,6 +57,7 @@ ADVICE: dict[Reason, str] = {
     Reason.DECODER_TIMEOUT: "If the file is genuine, raise FRAMEFLEET_DECODE_DEADLINE_SECONDS and redrive.",
     Reason.ENGINE_REFUSED: "Read the engine's message: a content policy, or a request that it does not understand.",
     Reason.ENGINE_FAILED: "The engine answered others; redrive later.",
+    Reason.ENGINE_TIMEOUT: "Read raw_answer; if it is sound, raise FRAMEFLEET_FRAME_DEADLINE_SECONDS and redrive.",
     Reason.INVALID_ANSWER: "Read raw_answer; then redrive, or mend the recipe.",
     Reason.ANSWER_TOO_LONG: "Use a recipe with a larger sampling.max_tokens, into an output of its own.",
 }

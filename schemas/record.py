@@ -2,9 +2,9 @@
 
 from datetime import datetime
 from enum import StrEnum
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import Field
+from pydantic import Field, ValidationInfo, ValidatorFunctionWrapHandler, field_validator
 
 from schemas.annotation import FrameAnnotation
 from schemas.model import SCHEMA_VERSION, Model
@@ -59,7 +59,9 @@ class FrameRecord(Model):
     frame_index: Annotated[int, Field(ge=0)]
     """Place of this frame among the video's chosen keyframes."""
     frames_chosen: Annotated[int, Field(ge=1)]
-    annotation: FrameAnnotation
+    own_schema: bool = False
+    """Whether the recipe brought its own JSON Schema, so that `annotation` is an object of that and not the nine fields."""
+    annotation: FrameAnnotation | dict[str, Any]
     copied_from: str | None = None
     """The `frame_id` of the line whose annotation this near duplicate has, and on which alone tokens were spent; None if it has its own."""
     recipe_id: str
@@ -70,6 +72,16 @@ class FrameRecord(Model):
     fetched: Fetched = Fetched()
     versions: dict[str, str]
     """Provenance: versions of the code and libraries that made the line."""
+
+    @field_validator("annotation", mode="wrap")
+    @classmethod
+    def _annotation_is_of_its_kind(cls, value: Any, _either: ValidatorFunctionWrapHandler, info: ValidationInfo) -> Any:
+        """Decide by what the line says it is: nine fields that do not fit must not pass as somebody's own object."""
+        if not info.data.get("own_schema"):
+            return FrameAnnotation.model_validate(value)
+        if not isinstance(value, dict):
+            raise ValueError("an annotation of an own schema is an object")  # noqa: TRY004 - told with the other values that do not fit
+        return value
 
 
 class Scope(StrEnum):

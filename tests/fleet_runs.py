@@ -116,6 +116,13 @@ class Running:
         assert "Traceback" not in out + err, err
         return Ended(status, out, err)
 
+    def status(self, *, within_seconds: float) -> int:
+        """Wait for the end, whatever was said."""
+        try:
+            return self._process.wait(within_seconds)
+        finally:
+            self.kill()
+
     def left_behind(self, *, after_seconds: float = 5.0) -> list[str]:
         """Command lines of the processes that are still there after a moment."""
         end = time.monotonic() + after_seconds

@@ -6,6 +6,7 @@ from typing import Any
 
 from celery.platforms import SecurityWarning
 from celery.signals import setup_logging, worker_init, worker_shutdown
+from celery.worker import state
 
 from broker.app import make_app
 from broker.progress import report_fault
@@ -45,3 +46,8 @@ def open_room(**_: Any) -> None:
 def close_room(**_: Any) -> None:
     """Leave no process behind."""
     caption_shard.close()
+
+
+def exit_status() -> int:
+    """How this worker was told to end, once it has: 0 by an operator, else as `workers.tasks` names it. Celery keeps it to itself."""
+    return int(state.should_stop or 0)

@@ -2,12 +2,11 @@
 
 import base64
 import json
-from functools import cache
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from schemas.annotation import answer_schema
+from schemas.recipe import Recipe
 from workers.engines import Ask
 from workers.keyframe import Picture
 
@@ -81,14 +80,13 @@ def request_body(picture: Picture, ask: Ask, *, model: str, response_format: Res
         "seed": ask.seed,
         "max_tokens": ask.max_tokens,
     }
-    return json.dumps(question | _constraint(response_format, ask.recipe.key_order)).encode()
+    return json.dumps(sampling.extra | question | _constraint(response_format, ask.recipe)).encode()
 
 
-@cache
-def _constraint(response_format: ResponseFormat, key_order: tuple[str, ...]) -> dict[str, Any]:
+def _constraint(response_format: ResponseFormat, recipe: Recipe) -> dict[str, Any]:
     match response_format:
         case "json_schema":
-            named = {"name": "frame_annotation", "strict": True, "schema": answer_schema(key_order)}
+            named = {"name": "frame_annotation", "strict": True, "schema": recipe.answer_schema}
             return {"response_format": {"type": "json_schema", "json_schema": named}}
         case "json_object":
             return {"response_format": {"type": "json_object"}}

@@ -1,36 +1,31 @@
-"""Climbs the repair ladder: from one keyframe to an annotation that fits the schema, or to the reason why there is none.
+"""Climbs the repair ladder: from one keyframe to an annotation that fits the recipe, or to the reason why there is none.
 
-    constrained ──cut──▶ longer ──▶ free         an answer cut at the token limit is asked for again with a larger one
-        └──────unfit────▶ reseeded ──▶ free      an answer that does not fit, or broke off, is asked for with another seed
-                                                 free: without the engine's constraint; the first JSON object in the text counts
+    constrained ──cut──▶ longer ──▶ free          an answer cut at the token limit is asked for again with a larger one
+        │                  │
+        └──unfit, looped───┴──▶ reseeded ──▶ free an answer that does not fit, went in circles or broke off: another seed, warmer
+           broken                                 free: without the engine's constraint; the first JSON object in the text counts
 
-An answer that is cut, incomplete or too long is never trimmed until it fits.
+One deadline holds for the whole climb. An answer that is cut, incomplete or too long is never trimmed until it fits.
 """
 
-import json
+import asyncio
 import time
 from collections import Counter
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Any
 
-from pydantic import ValidationError
-from pydantic_core import ErrorDetails
-
-from schemas.annotation import FIELDS, FrameAnnotation
 from schemas.errors import PermanentError
 from schemas.reasons import Reason, Stage
 from schemas.recipe import Recipe
 from schemas.record import Usage
 from workers.engines import Answer, Ask, Engine
 from workers.keyframe import Picture
+from workers.validation import Annotation, UnfitError, annotation_in, first_object
 
 LARGEST_MAX_TOKENS = 8192
 HOTTEST = 2.0
 RAW_ANSWER_CHARACTERS = 2000
-BRACES_TRIED = 64
-"""Opening braces of a free answer at which an object is looked for; no sensible answer has more before its own."""
 
 
 class Flaw(StrEnum):
@@ -38,6 +33,8 @@ class Flaw(StrEnum):
 
     CUT = "cut"
     """It ended at the token limit."""
+    LOOPED = "looped"
+    """It went in circles, on white space or on words, until the engine ended it."""
     UNFIT = "unfit"
     """It is whole, and no annotation."""
     BROKEN = "broken"
@@ -46,7 +43,12 @@ class Flaw(StrEnum):
     """The engine, which took the first question, would not take this one."""
 
 
-REASONS = {Flaw.CUT: Reason.ANSWER_TOO_LONG, Flaw.UNFIT: Reason.INVALID_ANSWER, Flaw.BROKEN: Reason.ENGINE_FAILED}
+REASONS = {
+    Flaw.CUT: Reason.ANSWER_TOO_LONG,
+    Flaw.LOOPED: Reason.INVALID_ANSWER,
+    Flaw.UNFIT: Reason.INVALID_ANSWER,
+    Flaw.BROKEN: Reason.ENGINE_FAILED,
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,12 +71,12 @@ FREE = Rung("free", seed_step=2, warmer=0.2, constrained=False)
 class Caption:
     """An annotation that fits, and what it cost."""
 
-    annotation: FrameAnnotation
+    annotation: Annotation
     usage: Usage
     seconds: float
 
 
-class _Unfit(Exception):  # noqa: N818 - a step of the climb, not its end
+class _Slip(Exception):  # noqa: N818 - a step of the climb, not its end
     """A rung did not hold. `cause` is from a closed list, for counting; the text is for people."""
 
     def __init__(self, flaw: Flaw, says: str, *, cause: str = "") -> None:
@@ -83,56 +85,100 @@ class _Unfit(Exception):  # noqa: N818 - a step of the climb, not its end
         self.cause = cause or flaw.value
 
 
-class _DuplicateKeyError(ValueError):
-    """Two values for one key: which one was meant is anybody's guess."""
-
-
-async def annotate(engine: Engine, picture: Picture, recipe: Recipe, *, counts: Counter[tuple[str, str]]) -> Caption:
+async def annotate(
+    engine: Engine, picture: Picture, recipe: Recipe, *, counts: Counter[tuple[str, str]], deadline_seconds: float
+) -> Caption:
     """Caption one picture, and count each rung climbed by what came of it (`accepted`, or the cause of its failure).
 
+    Causes are `cut`, `looped`, `refused`, `deadline`, `abort`, `error`, `broken`, and those of `UnfitError`.
+
     Raises:
-        PermanentError: no rung held, or the engine refuses this frame or fails on it.
+        PermanentError: no rung held in time, or the engine refuses this frame or fails on it; it carries what was said last.
         TransientError: the engine is busy beyond patience.
         FatalError: the engine cannot answer at all.
     """
-    started = time.perf_counter()
-    answers: list[Answer] = []
-    failures: list[tuple[Rung, _Unfit]] = []
-    rung: Rung | None = CONSTRAINED
-    while rung is not None:
+    return await _Climb(engine, picture, recipe, counts, deadline_seconds).up()
+
+
+@dataclass(slots=True)
+class _Climb:
+    """One frame's way up."""
+
+    engine: Engine
+    picture: Picture
+    recipe: Recipe
+    counts: Counter[tuple[str, str]]
+    deadline_seconds: float
+    started: float = field(default_factory=time.perf_counter)
+    ends_at: float = field(init=False)
+    answers: list[Answer] = field(default_factory=list)
+    slips: list[tuple[Rung, _Slip]] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.ends_at = asyncio.get_running_loop().time() + self.deadline_seconds
+
+    async def up(self) -> Caption:
+        rung: Rung | None = CONSTRAINED
+        while rung is not None:
+            try:
+                self.answers.append(await self._asked(rung))
+                annotation = _annotation_in(self.answers[-1], rung, self.recipe)
+            except _Slip as slip:
+                self.counts[rung.name, slip.cause] += 1
+                self.slips.append((rung, slip))
+                rung = _next_rung(rung, slip.flaw, self.recipe)
+            else:
+                self.counts[rung.name, "accepted"] += 1
+                return Caption(annotation, _usage(self.answers, rung), time.perf_counter() - self.started)
+        raise self._verdict()
+
+    async def _asked(self, rung: Rung) -> Answer:
+        """Ask as this rung asks. A refusal of the first question is the frame's end; one of a later question is that rung's."""
+        ask = _ask(rung, self.recipe, {slip.flaw for _, slip in self.slips})
         try:
-            answers.append(await _asked(engine, picture, rung, recipe, failures))
-            annotation = _annotation_in(answers[-1], rung)
-        except _Unfit as unfit:
-            counts[rung.name, unfit.cause] += 1
-            failures.append((rung, unfit))
-            rung = _next_rung(rung, unfit.flaw, recipe)
-        else:
-            counts[rung.name, "accepted"] += 1
-            return Caption(annotation, _usage(answers, rung), time.perf_counter() - started)
-    raise _verdict(failures, answers)
+            return await self._in_time(rung, ask)
+        except PermanentError as error:
+            if error.reason is Reason.ENGINE_REFUSED and self.slips:
+                raise _Slip(Flaw.REFUSED, str(error)) from error
+            error.raw_answer = error.raw_answer or self._said_last(ask)
+            raise
+
+    async def _in_time(self, rung: Rung, ask: Ask) -> Answer:
+        """Ask, and take the question back when the frame's time is up."""
+        try:
+            async with asyncio.timeout_at(self.ends_at) as limit:
+                return await self.engine.answer(self.picture, ask)
+        except TimeoutError as error:
+            if not limit.expired():
+                raise
+            self.counts[rung.name, "deadline"] += 1
+            late = f"{rung.name}: no answer within the {self.deadline_seconds:g} s that a frame has"
+            raise PermanentError(Reason.ENGINE_TIMEOUT, Stage.CAPTION, "; ".join([*self._told(), late])) from error
+
+    def _verdict(self) -> PermanentError:
+        """The last flaw of an answer gives the reason; a refused rung gave no answer."""
+        flaw = next(slip.flaw for _, slip in reversed(self.slips) if slip.flaw is not Flaw.REFUSED)
+        stage = Stage.CAPTION if flaw is Flaw.BROKEN else Stage.VALIDATE
+        return PermanentError(REASONS[flaw], stage, "; ".join(self._told()), raw_answer=_shown(self.answers[-1].text))
+
+    def _told(self) -> list[str]:
+        return [f"{rung.name}: {str(slip)[:300]}" for rung, slip in self.slips]
+
+    def _said_last(self, ask: Ask) -> str:
+        """What there is of an answer that did not come, else the answer before it."""
+        return _shown("".join(ask.said) or (self.answers[-1].text if self.answers else ""))
 
 
 def _next_rung(rung: Rung, flaw: Flaw, recipe: Recipe) -> Rung | None:
     match rung.name, flaw:
         case "constrained", Flaw.CUT if recipe.sampling.max_tokens < LARGEST_MAX_TOKENS:
             return LONGER
-        case "constrained" | "longer", Flaw.UNFIT | Flaw.BROKEN:
+        case "constrained" | "longer", Flaw.UNFIT | Flaw.LOOPED | Flaw.BROKEN:
             return RESEEDED
         case "free", _:
             return None
         case _:
             return FREE
-
-
-async def _asked(engine: Engine, picture: Picture, rung: Rung, recipe: Recipe, failures: list[tuple[Rung, _Unfit]]) -> Answer:
-    """Ask as this rung asks. A refusal of the first question is the frame's end; one of a later question is that rung's."""
-    try:
-        return await engine.answer(picture, _ask(rung, recipe, {unfit.flaw for _, unfit in failures}))
-    except PermanentError as error:
-        if error.reason is not Reason.ENGINE_REFUSED or not failures:
-            raise
-        raise _Unfit(Flaw.REFUSED, str(error)) from error
 
 
 def _ask(rung: Rung, recipe: Recipe, flaws: set[Flaw]) -> Ask:
@@ -148,64 +194,25 @@ def _ask(rung: Rung, recipe: Recipe, flaws: set[Flaw]) -> Ask:
     )
 
 
-def _annotation_in(answer: Answer, rung: Rung) -> FrameAnnotation:
+def _annotation_in(answer: Answer, rung: Rung, recipe: Recipe) -> Annotation:
     match answer.finish_reason:
         case "stop":
-            return _validated(answer.text if rung.constrained else _first_object(answer.text))
+            return _fitting(answer.text, rung, recipe)
         case "length":
-            raise _Unfit(Flaw.CUT, "cut at the token limit")
+            raise _Slip(Flaw.CUT, "cut at the token limit")
+        case "repetition":
+            raise _Slip(Flaw.LOOPED, "went in circles")
+        case "abort" | "error" as ended:
+            raise _Slip(Flaw.BROKEN, f"ended with {ended!r}", cause=ended)
         case other:
-            raise _Unfit(Flaw.BROKEN, f"ended with {other[:40]!r}")
+            raise _Slip(Flaw.BROKEN, f"ended with {other[:40]!r}")
 
 
-def _validated(text: str) -> FrameAnnotation:
+def _fitting(text: str, rung: Rung, recipe: Recipe) -> Annotation:
     try:
-        annotation = FrameAnnotation.model_validate_json(text, strict=True)
-        json.loads(text, object_pairs_hook=_refuse_duplicates)
-    except ValidationError as error:
-        wrong = error.errors(include_url=False, include_context=False, include_input=False)
-        raise _Unfit(Flaw.UNFIT, ", ".join(_told(wrong)), cause=_cause(wrong[0])) from error
-    except _DuplicateKeyError as error:
-        raise _Unfit(Flaw.UNFIT, str(error), cause="duplicate_key") from error
-    return annotation
-
-
-def _first_object(text: str) -> str:
-    """Find the first JSON object in prose, in a fenced block or bare."""
-    decoder = json.JSONDecoder()
-    start = text.find("{")
-    for _ in range(BRACES_TRIED):
-        if start < 0:
-            break
-        try:
-            return text[start : decoder.raw_decode(text, start)[1]]
-        except (json.JSONDecodeError, RecursionError):
-            start = text.find("{", start + 1)
-    raise _Unfit(Flaw.UNFIT, "no JSON object in it", cause="json")
-
-
-def _refuse_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    twice = [key for key, times in Counter(key for key, _ in pairs).items() if times > 1]
-    if twice:
-        raise _DuplicateKeyError(f"{', '.join(twice)}: more than once")
-    return dict(pairs)
-
-
-def _told(wrong: Iterable[ErrorDetails]) -> list[str]:
-    """Each failing field once, with what is wrong with it."""
-    return list(dict.fromkeys(f"{_field(error) or 'answer'}: {error['type']}" for error in wrong))
-
-
-def _cause(error: ErrorDetails) -> str:
-    """A failing field's name, or a word for what no field has; a foreign key must not become a label of a metric."""
-    if error["type"] == "json_invalid":
-        return "json"
-    field = _field(error)
-    return field if field in FIELDS else "other_key" if field else "shape"
-
-
-def _field(error: ErrorDetails) -> str:
-    return str(error["loc"][0])[:40] if error["loc"] else ""
+        return annotation_in(text if rung.constrained else first_object(text), recipe)
+    except UnfitError as unfit:
+        raise _Slip(Flaw.UNFIT, str(unfit), cause=unfit.cause) from unfit
 
 
 def _usage(answers: list[Answer], rung: Rung) -> Usage:
@@ -223,10 +230,6 @@ def _sum(counts: Iterable[int | None]) -> int | None:
     return sum(known) if known else None
 
 
-def _verdict(failures: list[tuple[Rung, _Unfit]], answers: list[Answer]) -> PermanentError:
-    """The last flaw of an answer gives the reason; a refused rung gave no answer."""
-    flaw = next(unfit.flaw for _, unfit in reversed(failures) if unfit.flaw is not Flaw.REFUSED)
-    stage = Stage.CAPTION if flaw is Flaw.BROKEN else Stage.VALIDATE
-    message = "; ".join(f"{rung.name}: {str(unfit)[:300]}" for rung, unfit in failures)
-    raw = answers[-1].text[:RAW_ANSWER_CHARACTERS].encode("utf-8", "replace").decode()
-    return PermanentError(REASONS[flaw], stage, message, raw_answer=raw)
+def _shown(text: str) -> str:
+    """A text as a dead letter may carry it."""
+    return text[:RAW_ANSWER_CHARACTERS].encode("utf-8", "replace").decode()

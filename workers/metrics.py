@@ -3,10 +3,13 @@
 import logging
 import threading
 from collections import defaultdict
+from contextlib import suppress
 
 from broker.app import App
 from broker.progress import Progress, Tally
+from broker.vitals import forget_vitals, tell_vitals
 from schemas.errors import OperatorError
+from workers.pulse import Pulse
 
 FLUSH_SECONDS = 1.0
 
@@ -14,11 +17,12 @@ log = logging.getLogger(__name__)
 
 
 class Reporter:
-    """Adds up tallies by job and sends them on, so that a frame costs no round trip."""
+    """Adds up tallies by job and sends them on with the worker's vitals, so that a frame costs no round trip."""
 
-    def __init__(self, app: App) -> None:
+    def __init__(self, app: App, pulse: Pulse) -> None:
         """Start telling the broker of this application."""
         self._app = app
+        self._pulse = pulse
         self._lock = threading.Lock()
         self._tallies: defaultdict[str, Tally] = defaultdict(Tally)
         self._stopped = threading.Event()
@@ -27,14 +31,17 @@ class Reporter:
 
     def count(self, job: str, tally: Tally) -> None:
         """Count something done for a job."""
+        self._pulse.count(tally.frames)
         with self._lock:
             self._tallies[job] = self._tallies[job].plus(tally)
 
     def close(self) -> None:
-        """Tell what is left and stop."""
+        """Tell what is left, and that this worker is gone; then stop."""
         self._stopped.set()
         self._thread.join()
         self.flush()
+        with suppress(OperatorError):  # then it is forgotten by itself, a little later
+            forget_vitals(self._app, self._pulse.worker)
 
     def flush(self) -> None:
         """Tell what was counted now."""
@@ -49,3 +56,10 @@ class Reporter:
     def _run(self) -> None:
         while not self._stopped.wait(FLUSH_SECONDS):
             self.flush()
+            self._tell()
+
+    def _tell(self) -> None:
+        try:
+            tell_vitals(self._app, self._pulse.vitals())
+        except OperatorError as error:
+            log.debug("vitals were not told: %s", error)

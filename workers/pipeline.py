@@ -38,6 +38,8 @@ class VideoWork:
 
     place: int
     video: VideoRef
+    turn: int
+    """Its shard's turn at the engine."""
     captions: list[tuple[Draft, "Future[Caption]"]] = field(default_factory=list)
     """Near duplicates wait for the caption of the frame that they copy."""
     original: Original | None = None
@@ -98,9 +100,10 @@ class ShardRun:
     def _outcomes(self) -> Iterator[Outcome]:
         """Decode one video after the other while the engine captions those before."""
         works: deque[VideoWork] = deque()
+        turn = self.room.turn()
         try:
             for place, video in enumerate(self.task.videos):
-                works.append(VideoWork(place, video))
+                works.append(VideoWork(place, video, turn))
                 self._start(works[-1])
                 while works and works[0].done():
                     yield self._finish(works[0])
@@ -141,10 +144,10 @@ class ShardRun:
         recipe, original = self.spec.recipe, work.original
         draft = Draft.of(frame, video=work.video, task=self.task, attempt=self.attempt, versions=self.room.versions)
         if frame.thumbnail is None:
-            return draft, self.room.caption(frame.picture, recipe)
+            return draft, self.room.caption(frame.picture, recipe, turn=work.turn)
         if original and distance(frame.thumbnail, original.thumbnail) <= recipe.keyframes.duplicate_distance:
             return draft.copying(original.draft), original.caption
-        work.original = Original(draft, frame.thumbnail, self.room.caption(frame.picture, recipe))
+        work.original = Original(draft, frame.thumbnail, self.room.caption(frame.picture, recipe, turn=work.turn))
         return draft, work.original.caption
 
     def _finish(self, work: VideoWork) -> Outcome:

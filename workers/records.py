@@ -66,6 +66,7 @@ class Draft:
             frame_index=self.frame_index,
             frames_chosen=self.frames_chosen,
             pts_seconds=self.pts_seconds,
+            own_schema=isinstance(caption.annotation, dict),
             annotation=caption.annotation,
             fetched=fetched,
             copied_from=self.copied_from,

@@ -1,6 +1,6 @@
 """What an operator can set about a worker; read once, at its start."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
@@ -8,7 +8,7 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 from schemas.errors import OperatorError
 from workers.media.costs import ReadCosts
 
-EngineName = Literal["opencv", "openai", "scripted"]
+EngineName = Literal["vllm", "opencv", "openai", "scripted"]
 
 
 class WorkerSettings(BaseSettings):
@@ -20,8 +20,11 @@ class WorkerSettings(BaseSettings):
     engine: EngineName = "opencv"
     shards_at_once: Annotated[int, Field(ge=1)] = 8
     """Shards a worker works on side by side; each decodes in a process of its own."""
-    pictures_in_memory: Annotated[int, Field(ge=1)] = 48
-    """Decoded pictures a worker holds at once, waiting or being captioned; decoding waits beyond it."""
+    pictures_in_memory: Annotated[int | None, Field(ge=1)] = None
+    """Decoded pictures a worker holds at once, waiting or being captioned; decoding waits beyond it. Unset: what may be in flight and
+    half as many again, at least 16."""
+    picture_bytes_in_memory: Annotated[int, Field(ge=1)] = 1 << 30
+    """The same in bytes: 445 raw pictures of 896 x 896, enough for 256 in flight."""
 
     read_costs: Annotated[ReadCosts, BeforeValidator(ReadCosts.of), NoDecode] = Field(default="in-region")  # type: ignore[assignment]  # the validator makes it one
     """What one more GET is worth in bytes: `in-region`, `cross-region`, `internet` or a number."""
@@ -33,6 +36,20 @@ class WorkerSettings(BaseSettings):
     decode_memory_bytes: int = 1 << 30
     max_pixels: int = 8192 * 4352
     max_duration_seconds: float = 24 * 3600.0
+
+    frame_deadline_seconds: Annotated[float, Field(gt=0)] = 300.0
+    """How long a picture may be with the engine, all rungs of the repair ladder together."""
+    gpu_dollars_per_hour: Annotated[float | None, Field(gt=0)] = None
+    """What an hour of this worker's machine costs, to tell dollars per million frames."""
+    ceiling_dir: str | None = None
+    """Where `framefleet bench engine` keeps what engines alone can do; in the user's cache folder if unset."""
+
+    recipe: str = "vidcap-12b"
+    """The recipe whose model the vllm engine hosts, by its house name or as a TOML file; jobs may bring others for the same model."""
+    vllm_model: str | None = None
+    """Where the model lies on this machine; the recipe's own name and revision if unset."""
+    vllm_args: dict[str, Any] = Field(default_factory=dict)
+    """vLLM's own engine arguments, as JSON, over ours."""
 
     openai_base_url: str = "http://localhost:8000/v1"
     openai_api_key: SecretStr | None = None

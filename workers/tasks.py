@@ -18,19 +18,25 @@ from broker import TASK
 from broker.lease import Leases
 from broker.progress import Progress, Tally, report_fault
 from broker.queues import ShardQueue
-from schemas.errors import FatalError, OperatorError, TransientError
+from schemas.errors import EngineDiedError, FatalError, OperatorError, TransientError
 from schemas.job import JobSpec
 from schemas.record import Attempt
 from schemas.task import ShardTask
 from storage import ObjectDenied, StoreUnavailable
 from storage.job import Job, open_job
+from workers.ceiling import Ceilings
+from workers.engines import open_engine
+from workers.metered import Meter, Metered
 from workers.metrics import Reporter
 from workers.pipeline import ShardRun
+from workers.pulse import Pulse
 from workers.room import Room
 from workers.settings import WorkerSettings
 
 EXIT_UNFIT = 4
 """Exit status of a worker that found itself unfit; its messages are back in the queue."""
+EXIT_ENGINE_DIED = 5
+"""The same where its engine died: started again, the worker is as good as new."""
 
 log = logging.getLogger(__name__)
 
@@ -49,9 +55,12 @@ class CaptionShard(Task):  # type: ignore[misc]  # celery has no types
 
     def open(self, settings: WorkerSettings, app: Celery) -> None:
         """Get ready to work: start the decoder and the engine, renew leases, report progress."""
-        self._room = Room(settings)
+        meter = Meter()
+        self._room = Room(settings, opened=lambda asked: Metered(open_engine(asked), meter))
         self._leases = Leases(app)
-        self._reporter = Reporter(app)
+        dollars = settings.gpu_dollars_per_hour
+        self._pulse = Pulse(self.worker, self._room, meter, Ceilings(settings.ceiling_dir), dollars_per_hour=dollars)
+        self._reporter = Reporter(app, self._pulse)
         self._queue = ShardQueue(app)
 
     def close(self) -> None:
@@ -68,8 +77,10 @@ class CaptionShard(Task):  # type: ignore[misc]  # celery has no types
             try:
                 attempt = Progress(self.app, task.job).attempt(task.shard_id)
                 self._work(task, attempt)
+            except EngineDiedError as error:
+                self._leave(error, status=EXIT_ENGINE_DIED)
             except (FatalError, ObjectDenied) as error:
-                self._leave(error)
+                self._leave(error, status=EXIT_UNFIT)
             except (TransientError, StoreUnavailable) as error:
                 self._put_back(task, attempt, error)
             except Exception as error:
@@ -80,7 +91,9 @@ class CaptionShard(Task):  # type: ignore[misc]  # celery has no types
         job, spec = job_of(task.job)
         trial = Attempt(number=attempt, worker=self.worker, at=datetime.now(UTC))
         run = ShardRun(task, job, spec, self._room, trial, lambda tally: self._reporter.count(task.job, tally))
-        for child in run.run():
+        with self._pulse.at_work(spec.recipe):
+            children = run.run()
+        for child in children:
             self._queue.send(child)
         Progress(self.app, task.job).settled(task.shard_id)
         self._reporter.count(task.job, Tally(shards=1))
@@ -98,11 +111,11 @@ class CaptionShard(Task):  # type: ignore[misc]  # celery has no types
         with suppress(OperatorError):
             report_fault(self.app, message)
 
-    def _leave(self, error: Exception) -> None:
+    def _leave(self, error: Exception, *, status: int) -> None:
         """Stop taking work and let the process end; whatever it touches would fail, guilty or not."""
         log.error("this worker leaves: %s", error)
         self._complain(str(error))
-        state.should_stop = EXIT_UNFIT
+        state.should_stop = status
         raise Reject(error, requeue=True) from error
 
 

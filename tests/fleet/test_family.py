@@ -1,5 +1,5 @@
 import pytest
-from builders import HandmadeJob, below, letter, line, lines, new_store
+from builders import RECIPE, HandmadeJob, below, letter, line, lines, new_store, spec_of
 
 from fleet.family import Family, families, fault_of
 from schemas.task import ShardTask
@@ -142,3 +142,23 @@ def test_a_line_that_holds_together_has_no_fault(shard: ShardTask) -> None:
 )
 def test_a_line_that_contradicts_itself_is_told_how(shard: ShardTask, fields: dict[str, object], says: str) -> None:
     assert says in fault_of(line(shard, 1, 2, **fields), shard.shard_id)
+
+
+MOODS = {"type": "object", "properties": {"mood": {"enum": ["calm", "tense"]}}, "required": ["mood"]}
+
+
+@pytest.mark.parametrize(
+    ("fields", "says"),
+    [
+        ({"own_schema": True, "annotation": {"mood": "calm"}}, []),
+        ({"own_schema": True, "annotation": {"mood": "odd"}}, ["its annotation does not fit the recipe's schema (mood: enum)"]),
+        ({}, ["its annotation is of another schema than the recipe's"]),
+    ],
+)
+def test_a_line_is_held_to_the_recipes_own_schema(fields: dict[str, object], says: list[str]) -> None:
+    recipe = RECIPE.model_copy(update={"answer": MOODS, "key_order": ("mood",)})
+    handmade = HandmadeJob(spec_of(recipe))
+    shard = handmade.shard("a.mp4")
+    handmade.commit(shard, line(shard, **fields))
+    [family] = families(handmade.job)
+    assert [words.partition(": ")[2] for words in family.invalid] == says

@@ -5,10 +5,11 @@ from pathlib import Path
 import pytest
 from builders import WatchedStore, film, new_store, spec_of
 
-from producer.plan import part_size, plan
+from producer.plan import part_room, part_size, plan
 from producer.sources import Source, open_source
 from schemas.errors import OperatorError
-from schemas.job import JobSpec, Selection
+from schemas.job import JobSpec, PlanPartHeader, Selection
+from schemas.task import ShardTask, shard_id
 from schemas.video import UNKNOWN_ETAG
 from storage import Store
 from storage.job import Job, PlanPart
@@ -75,6 +76,12 @@ def test_parts_begin_small_and_grow() -> None:
     assert [part_size(part) for part in (0, 1, 5, 6, 7, 100)] == [16, 32, 512, 1024, 1024, 1024]
 
 
+def test_a_part_holds_whole_shards_and_no_more_videos_than_fit_in_memory() -> None:
+    rooms = [part_room(9, first_ordinal=5000, videos_per_shard=per_shard) for per_shard in (0, 1, 64, 1000, 40_000, 70_000)]
+    assert rooms == [65_536, 1024, 65_536, 65_000, 40_000, 70_000]
+    assert part_room(0, first_ordinal=0, videos_per_shard=0) == 16
+
+
 @pytest.mark.parametrize("fields", [{}, {"videos_per_shard": 1}, {"videos_per_shard": 7}, {"selection": Selection(limit=150)}], ids=str)
 @pytest.mark.parametrize("videos", [0, 1, 16, 17, 300])
 def test_a_plan_does_not_depend_on_how_often_its_producer_died(fields: dict[str, object], videos: int) -> None:
@@ -99,7 +106,9 @@ def test_the_videos_of_a_manifest_do_not_depend_on_how_often_its_producer_died(t
     spec = spec_of(source=manifest(tmp_path / "m.jsonl", rows=200))
     whole, broken = job_of(spec), job_of(spec)
     run_interrupted(broken, spec)
-    assert videos_of(list(broken.plan_parts())) == videos_of(run(whole, spec)) == [f"{n}.mp4" for n in range(70)]
+    planned = videos_of(list(broken.plan_parts()))
+    assert planned == videos_of(run(whole, spec))
+    assert sorted(planned) == sorted(f"{n}.mp4" for n in range(70))
 
 
 def test_two_jobs_of_one_source_have_the_same_shards() -> None:
@@ -168,7 +177,7 @@ def test_a_limit_holds_over_a_resume(limit: int) -> None:
     spec = spec_of(source=folder(50), selection=Selection(limit=limit))
     job = job_of(spec)
     run_interrupted(job, spec)
-    assert videos_of(list(job.plan_parts())) == [f"{n:04}.mp4" for n in range(min(limit, 50))]
+    assert sorted(videos_of(list(job.plan_parts()))) == [f"{n:04}.mp4" for n in range(min(limit, 50))]
 
 
 def test_a_repeated_uri_is_planned_once_over_a_resume(tmp_path: Path) -> None:
@@ -213,14 +222,53 @@ def test_two_producers_that_see_the_same_write_one_plan() -> None:
 
 def test_a_source_that_grows_before_the_plan_is_complete_is_planned_to_its_new_end() -> None:
     store = new_store()
-    for number in range(20):
+    for number in range(40):
         film(store, f"{number:04}.mp4")
     spec = spec_of(source=store.url)
     job = job_of(spec)
     parts = plan(job, spec, opened(spec))
     next(parts), next(parts)
-    film(store, "0020.mp4")
-    assert videos_of(run(job, spec)) == [f"{n:04}.mp4" for n in range(21)]
+    film(store, "0040.mp4")
+    assert sorted(videos_of(run(job, spec))) == [f"{n:04}.mp4" for n in range(41)]
+
+
+@pytest.mark.parametrize("videos", [1, 31, 32, 33, 111, 112, 113, 400])
+@pytest.mark.parametrize("videos_per_shard", [0, 3])
+def test_the_last_part_is_never_a_short_one(videos: int, videos_per_shard: int) -> None:
+    spec = spec_of(source=folder(videos), videos_per_shard=videos_per_shard)
+    parts = run(job_of(spec), spec)
+    sizes = [part.header.videos for part in parts]
+    assert sum(sizes) == videos
+    assert len(sizes) == 1 or sizes[-1] >= sizes[-2]
+    assert max(part.header.shards for part in parts) <= 2 * part_size(len(parts))
+
+
+def test_a_big_video_is_alone_and_first_in_its_part_however_often_the_producer_died() -> None:
+    store = new_store()
+    for number in range(100):
+        film(store, f"{number:04}.mp4", bytes(5000 if number in {0, 20, 99} else 10))
+    spec = spec_of(source=store.url, videos_per_shard=2)
+    whole, broken = job_of(spec), job_of(spec)
+    first, last = run(whole, spec)
+    run_interrupted(broken, spec)
+    assert bodies(broken) == bodies(whole)
+    big = [[videos_of([PlanPart(part.header, (task,))]) for task in part.shards if len(task.videos) == 1] for part in (first, last)]
+    assert big[0] == [["0000.mp4"], ["0020.mp4"]]
+    assert big[1][0] == ["0099.mp4"]
+    assert first.shards[0].videos[0].uri.endswith("0000.mp4")
+    assert (first.header.cursor, last.header.cursor) == ("0031.mp4", "0099.mp4")
+
+
+def test_a_plan_begun_in_the_sources_order_goes_on_behind_its_parts() -> None:
+    spec = spec_of(source=folder(100), videos_per_shard=2)
+    job, videos = job_of(spec), [sighting.video for sighting in opened(spec)().sightings()]
+    pairs = [tuple(videos[place : place + 2]) for place in range(0, 32, 2)]
+    tasks = tuple(ShardTask(job=job.url, shard_id=shard_id(spec.recipe_id, pair), recipe_id=spec.recipe_id, videos=pair) for pair in pairs)
+    header = PlanPartHeader(part=0, cursor="0031.mp4", shards=16, videos=32, size_bytes=sum(video.size_bytes for video in videos[:32]))
+    job.create_part(PlanPart(header, tasks))
+    parts = run(job, spec)
+    assert parts[0].shards == tasks
+    assert sorted(videos_of(parts)) == [f"{n:04}.mp4" for n in range(100)]
 
 
 def test_what_a_listing_leaves_out_behind_its_last_video_is_counted_once() -> None:

@@ -54,6 +54,38 @@ def test_the_nine_fields_of_a_line_stand_under_one_key() -> None:
     assert not set(annotation.FIELDS) & set(dumped)
 
 
+def test_a_line_with_an_object_of_an_own_schema_survives_json() -> None:
+    own = {"mood": "calm", "things": ["a lamp", {"n": 1.5}], "none": None}
+    made = line(HandmadeJob().shard("a.mp4"), own_schema=True, annotation=own)
+    again = FrameRecord.model_validate_json(made.model_dump_json())
+    assert (again, again.annotation) == (made, own)
+
+
+def test_nine_fields_of_an_own_schema_stay_the_object_that_they_are() -> None:
+    own = ANNOTATION.model_dump(mode="json") | {"description": "x" * 5000}
+    made = line(HandmadeJob().shard("a.mp4"), own_schema=True, annotation=own)
+    assert FrameRecord.model_validate_json(made.model_dump_json()).annotation == own
+
+
+@pytest.mark.parametrize("fields", [{"summary": ""}, {"mood": "calm"}], ids=str)
+def test_nine_fields_that_do_not_fit_are_not_taken_for_somebodys_own(fields: dict[str, str]) -> None:
+    annotation = ANNOTATION.model_dump(mode="json") | fields
+    with pytest.raises(ValidationError, match=next(iter(fields))):
+        line(HandmadeJob().shard("a.mp4"), annotation=annotation)
+
+
+def test_an_own_annotation_that_is_no_object_is_refused() -> None:
+    with pytest.raises(ValidationError, match="annotation"):
+        line(HandmadeJob().shard("a.mp4"), own_schema=True, annotation=["calm"])
+
+
+def test_a_line_from_before_there_were_own_schemas_is_read() -> None:
+    made = line(HandmadeJob().shard("a.mp4"))
+    again = FrameRecord.model_validate_json(made.model_dump_json(exclude={"own_schema"}))
+    assert again == made
+    assert again.annotation == ANNOTATION
+
+
 @pytest.mark.parametrize("reason", Reason)
 def test_every_reason_says_what_to_do(reason: Reason) -> None:
     assert ADVICE[reason].endswith(".")

@@ -9,18 +9,22 @@ from schemas.video import UNKNOWN_ETAG, VideoRef, frame_id
 VIDEO = VideoRef(uri="s3://b/v.mp4", etag="e", size_bytes=9)
 ID = "0123456789abcdef0123456789abcdef"
 HOUSE_IDS = {"opencv": "16647ffb1f980fd5dc5a51691a035a02", "vidcap-12b": "1ec941d2db96f0e1d90aff9f7c4c5676"}
+OWN = {"type": "object", "properties": {"mood": {"type": "string"}, "place": {"type": "object", "properties": {"a": {}, "b": {}}}}}
 DECIDING = {
     ("model", "name"): "other",
     ("model", "revision"): "2",
     ("model", "quantization"): "fp8",
+    ("model", "engine"): {"mm_processor_kwargs": {"max_pixels": 802816}},
     ("prompt", "short_text"): "Be brief!",
     ("prompt", "long_text"): "Describe!",
     ("prompt", "role_order"): "long-is-system",
     ("key_order",): tuple(sorted(RECIPE.key_order)),
+    ("answer",): OWN,
     ("sampling", "temperature"): 0.2,
     ("sampling", "top_p"): 0.9,
     ("sampling", "seed"): 1,
     ("sampling", "max_tokens"): 1000,
+    ("sampling", "extra"): {"repetition_penalty": 1.05},
     ("keyframes", "min_gap_seconds"): 0.0,
     ("keyframes", "max_per_video"): 0,
     ("keyframes", "scene_threshold"): 27.0,
@@ -39,7 +43,7 @@ def leaves() -> set[tuple[str, ...]]:
 
 
 def changed(path: tuple[str, ...], value: object) -> Recipe:
-    table = RECIPE.model_dump()
+    table = RECIPE.model_dump(exclude={"key_order"} if path == ("answer",) else None)
     place = table
     for name in path[:-1]:
         place = place[name]
@@ -73,8 +77,24 @@ def test_a_recipes_id_stays_what_it_was_in_earlier_versions() -> None:
 
 
 def test_what_the_house_recipes_ask_has_the_ids_it_always_had() -> None:
-    ids = {name: load_recipe(name).recipe_id for name in house_recipes()}
-    assert ids == HOUSE_IDS
+    assert {name: load_recipe(name).recipe_id for name in HOUSE_IDS} == HOUSE_IDS
+
+
+def test_house_recipes_all_ask_for_something_else() -> None:
+    assert len({load_recipe(name).recipe_id for name in house_recipes()}) == len(house_recipes())
+
+
+def test_the_order_of_keys_in_an_own_schema_decides_an_answer_at_any_depth() -> None:
+    place = {"type": "object", "properties": {"b": {}, "a": {}}}
+    other = OWN | {"properties": OWN["properties"] | {"place": place}}
+    assert changed(("answer",), OWN).recipe_id != changed(("answer",), other).recipe_id
+    assert changed(("answer",), OWN).recipe_id != changed(("answer",), OWN).model_copy(update={"key_order": ("place", "mood")}).recipe_id
+
+
+def test_a_recipe_with_an_own_schema_keeps_its_id_over_json() -> None:
+    recipe = changed(("answer",), OWN)
+    again = Recipe.model_validate_json(recipe.model_dump_json())
+    assert (again, again.recipe_id) == (recipe, recipe.recipe_id)
 
 
 def test_a_shard_is_named_by_its_recipe_and_its_videos_in_order() -> None:

@@ -1,10 +1,12 @@
 import hashlib
+import json
 from pathlib import Path
 
 import pytest
 
+from schemas.annotation import FIELDS, FrameAnnotation, answer_schema
 from schemas.errors import OperatorError
-from schemas.recipe import HOUSE_RECIPES, KeyframePolicy, Prompt, house_recipes, load_recipe
+from schemas.recipe import HOUSE_RECIPES, KeyframePolicy, ModelRef, Prompt, SamplingParams, house_recipes, load_recipe
 
 PUBLISHED = Path(__file__).parents[3] / "shared" / "prompts"
 SHA256 = {
@@ -33,7 +35,8 @@ def written(tmp_path: Path):
 
 
 def test_the_house_has_a_recipe_for_each_kind_of_engine() -> None:
-    assert house_recipes() == ["opencv", "vidcap-12b"]
+    nemotron = "nemotron-nano-12b-v2-vl"
+    assert house_recipes() == [nemotron, f"{nemotron}-fp8", f"{nemotron}-nvfp4", "opencv", "qwen2.5-vl-7b", "vidcap-12b"]
     assert [load_recipe(name).name for name in house_recipes()] == house_recipes()
 
 
@@ -83,6 +86,23 @@ def test_a_recipe_is_read_from_a_file_with_its_prompt_beside_it(written, tmp_pat
         ("[model]", "[keyframes]\nscene_threshold = nan\n[model]", r"keyframes\.scene_threshold"),
         ("[model]", "[keyframes]\nduplicate_distance = 256\n[model]", r"keyframes\.duplicate_distance"),
         ("[prompt]\n", "[sampling]\n", "\nprompt\n"),
+        ("[model]", "[sampling.extra]\nseed = 1\n[model]", r"sampling\.extra\n.*seed cannot stand here"),
+        ("[model]", 'answer = "x"\n[model]', "answer"),
+        ("[model]", '[answer]\ntype = "array"\n[model]', 'must be a JSON Schema of type "object" with properties'),
+        ("[model]", '[answer]\ntype = "object"\n[model]', 'must be a JSON Schema of type "object" with properties'),
+        ("[model]", '[answer]\ntype = "object"\nproperties.a.type = "text"\n[model]', "no valid JSON Schema at properties/a/type: 'text'"),
+        ("[model]", '[answer]\ntype = "object"\nproperties.a.pattern = "("\n[model]', "no valid JSON Schema at properties/a/pattern"),
+        ("[model]", '[answer]\ntype = "object"\nproperties.a."$ref" = "#/$defs/x"\n[model]', "no such place"),
+        ("[model]", '[answer]\ntype = "object"\nproperties.a."$ref" = "https://x.test/y"\n[model]', "must stand alone"),
+        ("[model]", '[answer]\n"$schema" = "odd"\ntype = "object"\nproperties.a = {}\n[model]', "'odd', which is no known version"),
+        (
+            "[model]",
+            'key_order = ["b"]\n[answer]\ntype = "object"\nproperties.a = {}\n[model]',
+            r"key_order must name each of these once: a \[",
+        ),
+        ("[model]", 'answer_file = "nowhere.json"\n[model]', r"nowhere\.json"),
+        ("[model]", "answer_file = 5\n[model]", "answer_file must name a file"),
+        ("[model]", 'answer_file = "x"\n[answer]\n[model]', "cannot both be given"),
         ("[model]", "[model", "line 3"),
     ],
 )
@@ -101,6 +121,8 @@ def test_scenes_and_duplicates_are_asked_for_by_number_and_off_by_default(writte
 
 def test_a_recipe_is_written_down_as_before_there_were_scenes_and_duplicates() -> None:
     assert KeyframePolicy().model_dump() == {"min_gap_seconds": 2.0, "max_per_video": 64}
+    assert ModelRef(name="m", revision="1").model_dump() == {"name": "m", "revision": "1", "quantization": "none"}
+    assert "extra" not in SamplingParams().model_dump()
     assert KeyframePolicy(min_gap_seconds=0, max_per_video=0).model_dump() == {"min_gap_seconds": 0.0, "max_per_video": 0}
 
 
@@ -112,7 +134,7 @@ def test_a_recipe_that_is_not_utf8_is_refused(tmp_path: Path) -> None:
 
 
 def test_a_recipe_that_is_not_there_is_answered_with_those_that_are() -> None:
-    with pytest.raises(OperatorError, match="opencv, vidcap-12b"):
+    with pytest.raises(OperatorError, match=r"opencv, .*vidcap-12b"):
         load_recipe("vidcap")
 
 
@@ -124,3 +146,76 @@ def test_a_prompt_file_that_is_not_there_is_named(written) -> None:
 def test_a_prompt_file_that_is_no_text_is_refused_by_its_name(written) -> None:
     with pytest.raises(OperatorError, match="long_text_file"):
         load_recipe(written(GOOD.replace('long_text = "l"', "long_text_file = 5")))
+
+
+INLINE = """
+key_order = ["mood", "things"]
+[answer]
+type = "object"
+required = ["mood"]
+additionalProperties = false
+[answer.properties.things]
+type = "array"
+items = { type = "string", maxLength = 20 }
+[answer.properties.mood]
+enum = ["calm", "tense"]
+[model]"""
+
+
+def test_a_recipe_may_bring_its_own_schema_in_the_order_that_it_asks_for(written) -> None:
+    recipe = load_recipe(written(GOOD.replace("[model]", INLINE)))
+    assert list(recipe.answer_schema["properties"]) == ["mood", "things"]
+    assert recipe.answer_schema == recipe.answer
+    unordered = load_recipe(written(GOOD.replace("[model]", INLINE.replace('key_order = ["mood", "things"]', ""))))
+    assert unordered.key_order == tuple(unordered.answer_schema["properties"]) == ("things", "mood")
+
+
+def test_a_schema_may_lie_beside_its_recipe(written, tmp_path: Path) -> None:
+    schema = {
+        "type": "object",
+        "properties": {"b": {"$ref": "#/$defs/word"}, "a": {"enum": [None, 1]}},
+        "$defs": {"word": {"type": "string"}},
+    }
+    (tmp_path / "answer.json").write_text(json.dumps(schema))
+    recipe = load_recipe(written(GOOD.replace("[model]", 'answer_file = "answer.json"\n[model]')))
+    assert recipe.answer_schema == schema
+    assert recipe.key_order == ("b", "a")
+
+
+def test_a_schema_file_that_says_something_twice_is_refused(written, tmp_path: Path) -> None:
+    (tmp_path / "answer.json").write_text('{"type": "object", "type": "object", "properties": {"a": {}}}')
+    with pytest.raises(OperatorError, match="type: more than once"):
+        load_recipe(written(GOOD.replace("[model]", 'answer_file = "answer.json"\n[model]')))
+
+
+@pytest.mark.parametrize("name", house_recipes())
+def test_the_house_recipes_ask_for_the_nine_fields(name: str) -> None:
+    recipe = load_recipe(name)
+    assert recipe.answer is None
+    assert recipe.answer_schema == answer_schema(recipe.key_order)
+
+
+@pytest.mark.parametrize("name", set(house_recipes()) - {"opencv", "vidcap-12b"})
+def test_a_general_models_prompt_names_every_field_and_bound_and_shows_no_json(name: str) -> None:
+    prompt = load_recipe(name).prompt
+    assert [line.partition(":")[0] for line in prompt.user.splitlines() if line.partition(":")[0] in FIELDS] == list(FIELDS)
+    assert not set("{}[]") & set(prompt.system + prompt.user)
+    assert prompt.user.rstrip().splitlines()[-1].startswith("Answer with the JSON object only")
+    for words in ("1,600", "at most ten things", "at most five things", "300", "800", "400", "at most ten logos"):
+        assert words in prompt.user
+
+
+@pytest.mark.parametrize("name", set(house_recipes()) - {"opencv", "vidcap-12b"})
+def test_a_general_models_weights_are_pinned(name: str) -> None:
+    assert len(bytes.fromhex(load_recipe(name).model.revision)) == 20
+
+
+def test_nemotron_is_told_not_to_think() -> None:
+    systems = {load_recipe(name).prompt.system for name in house_recipes() if name.startswith("nemotron")}
+    assert [system.partition("\n")[0] for system in systems] == ["/no_think"]
+
+
+def test_the_general_prompts_bounds_are_the_models() -> None:
+    fields = FrameAnnotation.model_json_schema()["properties"]
+    assert (fields["description"]["maxLength"], fields["environment"]["maxLength"], fields["summary"]["maxLength"]) == (1600, 800, 400)
+    assert (fields["objects"]["maxItems"], fields["actions"]["maxItems"], fields["logos"]["maxItems"]) == (10, 5, 10)

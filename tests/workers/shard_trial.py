@@ -77,7 +77,11 @@ class FakeRoom:
     def keyframes(self, source: ByteSource, recipe: Recipe, *, only_frames: frozenset[int] | None) -> Iterator[Keyframe | DeadFrame]:
         return self.decoder.keyframes(source, recipe, only_frames=only_frames)
 
-    def caption(self, picture: Picture, _recipe: Recipe) -> "Future[Caption]":
+    def turn(self) -> int:
+        return 0
+
+    def caption(self, picture: Picture, _recipe: Recipe, *, turn: int) -> "Future[Caption]":
+        assert turn == self.turn()
         future: Future[Caption] = Future()
         self.futures.append(future)
         answer = self.answers.get(picture.body.decode().strip(), CAPTION)

@@ -50,6 +50,14 @@ def test_a_line_says_all_that_is_known_of_its_frame(task) -> None:
     assert (record.seconds.decode, record.seconds.caption) == (0.1235, 0.9877)
 
 
+def test_a_line_of_an_own_schema_carries_the_object_and_says_so(task) -> None:
+    draft = Draft.of(FRAME, video=task.videos[0], task=task, attempt=ATTEMPT, versions=VERSIONS)
+    own = draft.complete(Caption({"mood": "calm"}, USAGE, 0.1), fetched=READ)
+    assert (own.annotation, own.own_schema) == ({"mood": "calm"}, True)
+    assert FrameRecord.model_validate_json(own.model_dump_json()) == own
+    assert not draft.complete(Caption(ANNOTATION, USAGE, 0.1), fetched=READ).own_schema
+
+
 def test_a_line_that_waits_for_its_caption_holds_no_picture(task) -> None:
     draft = Draft.of(FRAME, video=task.videos[0], task=task, attempt=ATTEMPT, versions=VERSIONS)
     assert FRAME.picture not in draft.facts.values()

@@ -3,10 +3,10 @@
 An engine never validates and never repairs: `workers/ladder.py` does, for all of them.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol, assert_never
 
-from schemas.recipe import Recipe
+from schemas.recipe import Recipe, load_recipe
 from workers.keyframe import Form, Picture
 from workers.settings import WorkerSettings
 
@@ -21,6 +21,10 @@ class Ask:
     seed: int
     constrained: bool = True
     """Whether the engine should be held to the annotation's JSON Schema."""
+    exact_tokens: bool = False
+    """Whether the answer shall have `max_tokens` tokens whatever the model would say, to measure with; engines that cannot, ignore it."""
+    said: list[str] = field(default_factory=list, compare=False)
+    """Pieces of the answer as they come, from engines that stream: what is left to read of an answer that is broken off."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,10 +33,12 @@ class Answer:
 
     text: str
     finish_reason: str
-    """`stop` for a whole answer, `length` for one cut at max_tokens; anything else is a class of its own."""
+    """`stop` for a whole answer, `length` for one cut at max_tokens, `repetition` for a loop that was ended; others are their own class."""
     prompt_tokens: int | None = None
     image_tokens: int | None = None
     output_tokens: int | None = None
+    cached_tokens: int | None = None
+    """Prompt tokens that came out of the engine's prefix cache."""
 
 
 class Engine(Protocol):
@@ -57,6 +63,9 @@ class Engine(Protocol):
     async def probe(self) -> None:
         """Return if the engine is ready to answer; raise as `answer` does, with what to do in the message."""
 
+    def waiting(self) -> int | None:
+        """How many questions lie in the engine's own queue; None where it cannot say."""
+
     async def close(self) -> None:
         """Let go of connections, threads and memory."""
 
@@ -64,6 +73,10 @@ class Engine(Protocol):
 def open_engine(settings: WorkerSettings) -> Engine:
     """Build the engine that the settings name. Implementations are imported here, so that a worker loads only its own."""
     match settings.engine:
+        case "vllm":
+            from workers.engines.vllm import VllmEngine
+
+            return VllmEngine(recipe=load_recipe(settings.recipe), model=settings.vllm_model, args=settings.vllm_args)
         case "opencv":
             from workers.engines.opencv import OpenCvEngine
 

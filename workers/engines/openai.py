@@ -122,6 +122,10 @@ class OpenAiEngine:
         except _Refused as refused:
             raise self._set_up_wrongly(refused) from refused
 
+    def waiting(self) -> int | None:
+        """Say nothing: an endpoint does not tell."""
+        return None
+
     async def close(self) -> None:
         """Close all connections."""
         await self._endpoint.close()

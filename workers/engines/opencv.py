@@ -61,6 +61,8 @@ class OpenCvEngine:
             raise FatalError(
                 f"The opencv engine is no {wrong}, it measures: start the job with `--recipe opencv`, or choose another engine."
             )
+        if ask.recipe.answer is not None:
+            raise FatalError("The opencv engine says its nine fields and knows no other schema: choose another engine for this recipe.")
         annotation = await asyncio.get_running_loop().run_in_executor(self._pool, self._annotate, picture)
         return Answer(text=_as_json(annotation, ask.recipe.key_order), finish_reason="stop")
 
@@ -68,6 +70,10 @@ class OpenCvEngine:
         """Load the models, and measure a drawn picture in each thread."""
         loop = asyncio.get_running_loop()
         await asyncio.gather(*(loop.run_in_executor(self._pool, self._self_test) for _ in range(self.concurrency)))
+
+    def waiting(self) -> int | None:
+        """Say nothing: it has no queue but ours."""
+        return None
 
     async def close(self) -> None:
         """Let the threads end after the picture they are at."""

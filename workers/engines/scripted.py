@@ -8,7 +8,9 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
+from schemas.recipe import Recipe
 from workers.engines import Answer, Ask
+from workers.engines.instances import instance_of
 from workers.keyframe import Form, Picture
 
 THINGS = ("a lamp", "a bicycle", "a red door", "two cups", "a river", "a tree", "a clock", "a map")
@@ -37,7 +39,8 @@ class Load:
 class ScriptedEngine:
     """Answers after `latency_seconds`, at most `concurrency` questions at once, and measures how busy it was.
 
-    For tests and benchmarks only: its annotations are valid, and made up from a checksum of the JPEG.
+    For tests and benchmarks only: its annotations are valid, and made up from a checksum of the JPEG. Of a recipe's own schema it
+    says what `workers.engines.instances` can.
     """
 
     def __init__(self, *, latency_seconds: float = 0.0, concurrency: int = 8) -> None:
@@ -49,16 +52,24 @@ class ScriptedEngine:
         self._load: Load | None = None
 
     async def answer(self, picture: Picture, ask: Ask) -> Answer:
-        """Say what the JPEG's checksum says, in the recipe's order of keys."""
+        """Say what the JPEG's checksum says, in the recipe's order of keys.
+
+        Raises:
+            FatalError: the recipe's own schema asks for what it cannot make up.
+        """
         async with self._slots:
             with self._counted():
                 ready_at = time.monotonic() + self._latency_seconds
-                text = scripted_answer(picture, ask.recipe.key_order)
+                text = _answer_to(picture, ask.recipe)
                 await asyncio.sleep(max(0.0, ready_at - time.monotonic()))
         return Answer(text=text, finish_reason="stop")
 
     async def probe(self) -> None:
         """Return: it is always ready."""
+
+    def waiting(self) -> int | None:
+        """Say nothing: it has no queue but ours."""
+        return None
 
     async def close(self) -> None:
         """Do nothing: it holds nothing."""
@@ -88,6 +99,12 @@ class ScriptedEngine:
             return Load(started_at=now, last_at=now)
         busy_seconds = load.busy_seconds + load.in_flight * (now - load.last_at) / self.concurrency
         return replace(load, busy_seconds=busy_seconds, last_at=now)
+
+
+def _answer_to(picture: Picture, recipe: Recipe) -> str:
+    if recipe.answer is None:
+        return scripted_answer(picture, recipe.key_order)
+    return json.dumps(instance_of(recipe.answer_schema, seed=zlib.crc32(picture.jpeg)))
 
 
 def scripted_answer(picture: Picture, key_order: Sequence[str]) -> str:

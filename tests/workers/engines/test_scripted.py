@@ -1,11 +1,13 @@
 import asyncio
 import json
 import time
+from dataclasses import replace
 
 import numpy as np
 import pytest
 from asking import ASK, RECIPE, RED
 
+from schemas.answer import misfits
 from workers.engines.scripted import Load, ScriptedEngine
 from workers.keyframe import Form, Picture
 
@@ -30,6 +32,19 @@ def test_the_same_pixels_get_the_same_answer_and_others_another():
 def test_keys_come_in_the_recipes_order():
     answer = asyncio.run(ScriptedEngine().answer(RED, ASK))
     assert tuple(json.loads(answer.text)) == RECIPE.key_order
+
+
+def test_a_recipes_own_schema_is_answered_after_the_picture():
+    table = {"type": "object", "properties": {"mood": {"enum": [*range(1000)]}, "place": {"type": "string"}}, "required": ["mood"]}
+    ask = replace(ASK, recipe=RECIPE.model_copy(update={"answer": table, "key_order": ("place", "mood")}))
+
+    async def go() -> list[str]:
+        return [(await ScriptedEngine().answer(picture, ask)).text for picture in (RED, RED, BLUE)]
+
+    first, again, other = asyncio.run(go())
+    assert first == again != other
+    assert tuple(json.loads(first)) == ("place", "mood")
+    assert misfits(json.loads(first), table) == []
 
 
 def test_more_questions_than_slots_wait_their_turn():

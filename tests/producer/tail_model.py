@@ -1,0 +1,93 @@
+"""A fleet as arithmetic: when each frame of a plan is captioned. Cost is bytes: frames are where bytes are."""
+
+import heapq
+import random
+from bisect import bisect_left
+from collections.abc import Iterator, Sequence
+from itertools import accumulate
+
+from builders import new_store, spec_of
+
+from producer.plan import plan
+from producer.sources import Sighting
+from schemas.job import JobSpec
+from schemas.video import VideoRef
+from storage.job import Job
+
+SHARDS_AT_ONCE = 8
+
+
+class Videos:
+    """A source in memory."""
+
+    def __init__(self, sizes: Sequence[int]) -> None:
+        self.sizes = sizes
+        self.skipped: dict[str, int] = {}
+
+    def check(self) -> None:
+        assert self.sizes
+
+    def sightings(self, *, after: str = "") -> Iterator[Sighting]:
+        for number in range(int(after) + 1 if after else 0, len(self.sizes)):
+            video = VideoRef(uri=f"s3://b/{number}.mp4", etag="e", size_bytes=self.sizes[number])
+            yield Sighting(str(number), f"{number}.mp4", video)
+
+
+def lognormal(videos: int, *, giants: int = 0, seed: int = 1) -> list[int]:
+    """Sizes as they are found: most small, some large, and giants anywhere, each worth 2000 ordinary ones."""
+    rng = random.Random(seed)  # noqa: S311 - sizes
+    sizes = [int(1000 * rng.lognormvariate(0, 1)) + 1 for _ in range(videos)]
+    for place in rng.sample(range(videos), giants):
+        sizes[place] = 2_000_000
+    return sizes
+
+
+def planned(sizes: Sequence[int], **fields: object) -> list[list[int]]:
+    """The sizes of the videos in each shard, in the order of the plan."""
+    spec: JobSpec = spec_of(source="memory://sizes", **fields)
+    job = Job(new_store())
+    job.create_spec(spec)
+    parts = plan(job, spec, lambda: Videos(sizes))
+    return [[video.size_bytes for video in task.videos] for part in parts for task in part.shards]
+
+
+def in_order(sizes: Sequence[int]) -> list[list[int]]:
+    """Shards that only grow with their ordinal, in the source's order."""
+    groups, remaining = list[list[int]](), iter(sizes)
+    while group := [size for size, _ in zip(remaining, range(min(64, 1 + len(groups) // 16)), strict=False)]:
+        groups.append(group)
+    return groups
+
+
+def tail_share(shards: Sequence[Sequence[int]], *, workers: int) -> float:
+    """The share of the whole time in which the last percent of the cost is done.
+
+    A worker holds several shards and spends itself on the oldest; for each that ends it takes the next of the queue.
+    """
+    costs = [sum(shard) for shard in shards]
+    held: list[list[int]] = [[] for _ in range(workers)]
+    queue = iter(range(len(costs)))
+    for _ in range(SHARDS_AT_ONCE):
+        for mine in held:
+            mine.extend([number for number in [next(queue, None)] if number is not None])
+    free = [(0.0, worker) for worker in range(workers)]
+    spans: list[tuple[float, float]] = []
+    while free:
+        now, worker = heapq.heappop(free)
+        if not held[worker]:
+            continue
+        ends_at = now + costs[held[worker].pop(0)]
+        spans.append((now, ends_at))
+        held[worker].extend([number for number in [next(queue, None)] if number is not None])
+        heapq.heappush(free, (ends_at, worker))
+    return 1 - _done_at(spans, share=0.99) / max(end for _, end in spans)
+
+
+def _done_at(spans: Sequence[tuple[float, float]], *, share: float) -> float:
+    """When this share of the work is done: workers that are busy, summed over time."""
+    steps = sorted([(start, +1) for start, _ in spans] + [(end, -1) for _, end in spans])
+    times = [time for time, _ in steps]
+    busy = list(accumulate(change for _, change in steps))
+    done = [0.0, *accumulate(count * (after - before) for count, before, after in zip(busy, times, times[1:], strict=False))]
+    place = bisect_left(done, share * done[-1])
+    return times[place - 1] + (share * done[-1] - done[place - 1]) / busy[place - 1]
