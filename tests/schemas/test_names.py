@@ -8,7 +8,7 @@ from schemas.video import UNKNOWN_ETAG, VideoRef, frame_id
 
 VIDEO = VideoRef(uri="s3://b/v.mp4", etag="e", size_bytes=9)
 ID = "0123456789abcdef0123456789abcdef"
-HOUSE_IDS = {"opencv": "16647ffb1f980fd5dc5a51691a035a02", "vidcap-12b": "1ec941d2db96f0e1d90aff9f7c4c5676"}
+HOUSE_IDS = {"opencv": "16647ffb1f980fd5dc5a51691a035a02", "vidcap-12b": "344f7ed881eee8a0bfc45b21afa64edb"}
 OWN = {"type": "object", "properties": {"mood": {"type": "string"}, "place": {"type": "object", "properties": {"a": {}, "b": {}}}}}
 DECIDING = {
     ("model", "name"): "other",

@@ -59,7 +59,7 @@ def qwen(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def nemotron(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A tiny Nemotron Nano v2 VL without weights: `tiny_nemotron.OVERRIDES`, and `dummy` or `drawn` as load format."""
+    """A tiny Nemotron Nano v2 VL without weights: `dummy` or `drawn` is its load format."""
     from tiny_nemotron import write_nemotron  # noqa: PLC0415
 
     return write_nemotron(tmp_path_factory.mktemp("checkpoints") / "nemotron")

@@ -11,7 +11,6 @@ import torch
 from PIL import Image
 from safetensors.torch import load_file
 from tiny_gemma3 import write_gemma3
-from tiny_nemotron import OVERRIDES
 from tiny_qwen import write_qwen
 from transformers import AutoProcessor, Gemma3ForConditionalGeneration
 from vllm import LLM, SamplingParams
@@ -30,7 +29,7 @@ FAMILIES: dict[str, dict[str, Any]] = {
     "gemma3": {"dtype": "float32", "limit_mm_per_prompt": {"image": 1}},
     "gemma3_fp8": {"limit_mm_per_prompt": {"image": 1}},
     "qwen": {},
-    "nemotron": {"load_format": "drawn", "hf_overrides": OVERRIDES, "enable_prefix_caching": False},
+    "nemotron": {"load_format": "drawn", "enable_prefix_caching": False},
 }
 
 

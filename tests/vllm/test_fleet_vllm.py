@@ -27,7 +27,7 @@ from hosted import SCHEMA, SMALL
 from broker.app import make_app
 from broker.progress import faults
 
-CLIPS, FRAMES = 5, 5
+CLIPS, FRAMES = 10, 5
 START_SECONDS = 120.0
 """Patience with a worker that loads a model on a busy machine."""
 

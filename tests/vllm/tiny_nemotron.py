@@ -1,8 +1,7 @@
 """The shape of a Nemotron Nano v2 VL, for vLLM's dummy weights: RADIO pictures, Mamba, attention and MLP layers, no weights at all.
 
-The family's published configuration comes with code of its own, which is not run here. transformers knows the family's next
-generation, `nemotron_h_omni`, whose configuration takes the same fields under the same names but for one: vLLM reads the
-pictures' width as `vit_hidden_size`, so `OVERRIDES` says it once more, and it has no video, whose frames would go in pairs.
+The configuration has the fields of the published one, and names code for reading it that is not there: it is not to be run. The fleet's own
+class reads it (`workers/engines/configurations.py`).
 
 On a CPU, Mamba layers fail with vLLM's prefix cache as soon as a prompt is longer than a block: `enable_prefix_caching=False`.
 """
@@ -31,12 +30,10 @@ CHAT = """\
 {%- endfor -%}
 {%- if add_generation_prompt -%}{{ '<SPECIAL_11>Assistant\\n' }}{%- endif -%}
 """
-OVERRIDES = {"vit_hidden_size": VISION_HIDDEN, "vision_config": {"video_temporal_patch_size": 1}}
-"""For vLLM's `hf_overrides`."""
 
 
 def write_nemotron(folder: Path) -> Path:
-    """Write all but weights and give the folder back: load it with `load_format="dummy"` and `hf_overrides=OVERRIDES`."""
+    """Write all but weights and give the folder back: load it with `load_format="dummy"`."""
     tokenizer = _tokenizer()
     tokenizer.save_pretrained(folder)
     (folder / "config.json").write_text(json.dumps(_config(tokenizer), indent=2), encoding="utf-8")
@@ -60,7 +57,8 @@ def _tokenizer() -> PreTrainedTokenizerFast:
 def _config(tokenizer: PreTrainedTokenizerFast) -> dict[str, Any]:
     return {
         "architectures": ["NemotronH_Nano_VL_V2"],
-        "model_type": "nemotron_h_omni",
+        "model_type": "NemotronH_Nano_VL_V2",
+        "auto_map": {"AutoConfig": "configuration.NemotronH_Nano_VL_V2_Config"},
         "dtype": "bfloat16",
         "force_image_size": PICTURE,
         "patch_size": PATCH,
@@ -71,18 +69,16 @@ def _config(tokenizer: PreTrainedTokenizerFast) -> dict[str, Any]:
         "use_thumbnail": True,
         "norm_mean": [0.48, 0.46, 0.41],
         "norm_std": [0.27, 0.26, 0.28],
-        "vision_hidden_size": VISION_HIDDEN,
+        "vit_hidden_size": VISION_HIDDEN,
         "projector_hidden_size": 2 * HIDDEN,
         "image_token_id": tokenizer.convert_tokens_to_ids("<image>"),
-        "video_temporal_patch_size": 2,
         "vision_config": {
             "patch_size": PATCH,
             "hidden_size": VISION_HIDDEN,
-            "video_temporal_patch_size": 2,
             "preferred_resolution": [PICTURE, PICTURE],
             "args": {"model": "vit_small_patch16_224", "register_multiple": None, "teachers": [], "cpe_max_size": 256},
         },
-        "text_config": _text_config(tokenizer),
+        "llm_config": _text_config(tokenizer),
     }
 
 
@@ -98,7 +94,7 @@ def _text_config(tokenizer: PreTrainedTokenizerFast) -> dict[str, Any]:
         "num_attention_heads": 2,
         "num_key_value_heads": 1,
         "head_dim": 32,
-        "max_position_embeddings": 4096,
+        "max_position_embeddings": 8192,
         "mamba_num_heads": 4,
         "mamba_head_dim": 16,
         "ssm_state_size": 16,

@@ -25,6 +25,7 @@ from vllm.engine.arg_utils import AsyncEngineArgs
 from vllm.exceptions import VLLMValidationError
 from vllm.renderers import ChatParams
 from vllm.sampling_params import RepetitionDetectionParams, RequestOutputKind, StructuredOutputsParams
+from vllm.usage.usage_lib import UsageContext
 from vllm.v1.engine.async_llm import AsyncLLM
 from vllm.v1.engine.exceptions import EngineDeadError, EngineGenerateError
 from vllm.v1.metrics.reader import get_metrics_snapshot
@@ -53,6 +54,7 @@ LOOP = {"max_pattern_size": 16, "min_pattern_size": 1, "min_count": 24}
 SPARE = 1.25
 """Questions in flight per seat in the engine's batch: while some are answered, others are made ready."""
 PROBE_TOKENS = 16
+LONGEST_SAYING = 500
 
 log = logging.getLogger(__name__)
 
@@ -160,14 +162,20 @@ class VllmEngine:
 
 
 def _start(args: dict[str, Any]) -> AsyncLLM:
+    """Start the engine, with as many seats and tokens a step as vLLM gives its own offline class: nobody waits for one answer here."""
     try:
-        return AsyncLLM.from_engine_args(AsyncEngineArgs(**args))
+        return AsyncLLM.from_engine_args(AsyncEngineArgs(**args), usage_context=UsageContext.LLM_CLASS)
     except Exception as error:
         log.debug("vLLM does not start", exc_info=True)
         raise FatalError(
-            f"vLLM cannot host {args['model']}: {error}. See vLLM's own words above; name a folder with FRAMEFLEET_VLLM_MODEL, "
+            f"vLLM cannot host {args['model']}: {_brief(error)}. See vLLM's own words above; name a folder with FRAMEFLEET_VLLM_MODEL, "
             "or another recipe with FRAMEFLEET_RECIPE."
         ) from error
+
+
+def _brief(error: Exception) -> str:
+    """An error's words on one line, cut."""
+    return " ".join(str(error).split())[:LONGEST_SAYING]
 
 
 def _arguments(recipe: Recipe, model: str | None) -> dict[str, Any]:
