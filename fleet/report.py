@@ -54,7 +54,7 @@ def print_broker(console: Console, broker: BrokerStatus) -> None:
     if broker.videos:
         say(console, f"  storage: {per_video(broker)}")
     if broker.together:
-        say(console, f"  {len(broker.workers)} workers: {in_words(broker.together)}")
+        say(console, f"  all workers ({len(broker.workers)}): {in_words(broker.together)}")
     for one in broker.workers[:MOST_WORKERS]:
         say(console, f"    {one.vitals.worker} ({one.vitals.engine}): {in_words(one.efficiency)}; {work_in_words(one.vitals)}")
     if len(broker.workers) > MOST_WORKERS:

@@ -2,7 +2,8 @@
 
 import logging
 import warnings
-from typing import Any
+from contextlib import suppress
+from typing import Any, NoReturn
 
 from celery.platforms import SecurityWarning
 from celery.signals import setup_logging, worker_init, worker_shutdown
@@ -10,9 +11,9 @@ from celery.worker import state
 
 from broker.app import make_app
 from broker.progress import report_fault
-from schemas.errors import FleetError
+from schemas.errors import EngineDiedError, FleetError, OperatorError
 from workers.settings import read_settings
-from workers.tasks import EXIT_UNFIT, CaptionShard
+from workers.tasks import EXIT_ENGINE_DIED, EXIT_UNFIT, CaptionShard
 
 settings = read_settings()
 app = make_app(settings.broker_url)
@@ -33,13 +34,23 @@ def log_plainly(**_: Any) -> None:
 
 @worker_init.connect  # type: ignore[untyped-decorator]
 def open_room(**_: Any) -> None:
-    """Get ready before the first message is taken."""
+    """Get ready before the first message is taken. Celery would swallow any error but an exit, and take messages that nobody can work."""
     try:
         caption_shard.open(settings, app)
+    except EngineDiedError as error:
+        _leave(error, EXIT_ENGINE_DIED)
     except FleetError as error:
-        log.error("this worker cannot start: %s", error)  # noqa: TRY400 - the message says what to do; a traceback would not
+        _leave(error, EXIT_UNFIT)
+    except Exception as error:
+        log.exception("this worker failed to start")
+        _leave(error, EXIT_UNFIT)
+
+
+def _leave(error: Exception, status: int) -> NoReturn:
+    log.error("this worker cannot start: %s", error)
+    with suppress(OperatorError):
         report_fault(app, str(error))
-        raise SystemExit(EXIT_UNFIT) from error
+    raise SystemExit(status) from error
 
 
 @worker_shutdown.connect  # type: ignore[untyped-decorator]

@@ -8,7 +8,8 @@ from collections.abc import Callable, Coroutine
 from concurrent.futures import Future
 from typing import Any, TypeVar
 
-from schemas.errors import FatalError, FleetError, PermanentError, TransientError
+from schemas.errors import EngineDiedError, FatalError, FleetError, PermanentError, TransientError
+from schemas.reasons import Reason
 from schemas.recipe import Recipe
 from workers.backlog import Backlog, lead
 from workers.engines import Engine
@@ -95,7 +96,7 @@ class Feed:
         try:
             async with self.gate:
                 self._check()
-                return await annotate(self.engine, picture, recipe, counts=self.rungs, deadline_seconds=self._deadline_seconds)
+                return await self._annotated(picture, recipe)
         except (FleetError, asyncio.CancelledError) as error:
             del picture
             forget_way(error)
@@ -104,6 +105,20 @@ class Feed:
             if not isinstance(error, PermanentError | TransientError):
                 self._check()
             raise
+
+    async def _annotated(self, picture: Picture, recipe: Recipe) -> Caption:
+        """Caption a picture; one that is late while nobody at all was answered is not to blame."""
+        before = self._answers()
+        try:
+            return await annotate(self.engine, picture, recipe, counts=self.rungs, deadline_seconds=self._deadline_seconds)
+        except PermanentError as error:
+            endless = self.gate.in_flight == 1 and error.raw_answer  # the engine speaks, to this one alone, without an end
+            if error.reason is Reason.ENGINE_TIMEOUT and self._answers() == before and not endless:
+                raise EngineDiedError(f"The engine answered nobody for {self._deadline_seconds:g} s.") from error
+            raise
+
+    def _answers(self) -> int:
+        return sum(count for (_, cause), count in self.rungs.items() if cause != "deadline")
 
     def _own(self, task: "asyncio.Task[Any] | None") -> None:
         assert task is not None  # noqa: S101 - a coroutine that runs has a task

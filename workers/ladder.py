@@ -125,6 +125,7 @@ class _Climb:
                 annotation = _annotation_in(self.answers[-1], rung, self.recipe)
             except _Slip as slip:
                 self.counts[rung.name, slip.cause] += 1
+                slip.__traceback__ = slip.__cause__ = slip.__context__ = None  # they lead back here, and to the picture
                 self.slips.append((rung, slip))
                 rung = _next_rung(rung, slip.flaw, self.recipe)
             else:
@@ -141,6 +142,8 @@ class _Climb:
             if error.reason is Reason.ENGINE_REFUSED and self.slips:
                 raise _Slip(Flaw.REFUSED, str(error)) from error
             error.raw_answer = error.raw_answer or self._said_last(ask)
+            if error.reason is not Reason.ENGINE_TIMEOUT:
+                self.counts[rung.name, "refused" if error.reason is Reason.ENGINE_REFUSED else "failed"] += 1
             raise
 
     async def _in_time(self, rung: Rung, ask: Ask) -> Answer:

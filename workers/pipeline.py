@@ -14,6 +14,7 @@ from schemas.task import ShardTask
 from schemas.video import VideoRef
 from storage.job import Job
 from workers.descendants import remainder
+from workers.feeding import forget_way
 from workers.fetch import open_video, verdict
 from workers.keyframe import Keyframe
 from workers.ladder import Caption
@@ -125,6 +126,7 @@ class ShardRun:
                 finally:
                     work.fetched = source.fetched
         except PermanentError as error:
+            forget_way(error)
             work.deaths.extend(unreached(work, verdict(error, work.video, task=self.task, job=self.job), only))
 
     def _decode(self, work: VideoWork, source: ByteSource, only: frozenset[int] | None) -> None:

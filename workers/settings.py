@@ -3,7 +3,7 @@
 from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field, SecretStr, ValidationError
-from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict, SettingsError
 
 from schemas.errors import OperatorError
 from workers.media.costs import ReadCosts
@@ -59,6 +59,7 @@ class WorkerSettings(BaseSettings):
     openai_concurrency: Annotated[int, Field(ge=1)] = 16
     openai_timeout_seconds: float = 120.0
     openai_patience_seconds: float = 600.0
+    """How long a busy endpoint is asked again; never longer than half of a frame's deadline."""
 
     scripted_latency_seconds: float = 0.0
     scripted_concurrency: Annotated[int, Field(ge=1)] = 8
@@ -72,6 +73,8 @@ def read_settings() -> WorkerSettings:
     """
     try:
         return WorkerSettings()
+    except SettingsError as error:
+        raise OperatorError(f"{error}: FRAMEFLEET_VLLM_ARGS must be a JSON object.") from error
     except ValidationError as error:
         wrong = [f"FRAMEFLEET_{str(one['loc'][0]).upper()}: {one['msg'].removeprefix('Value error, ')}" for one in error.errors()]
         raise OperatorError("; ".join(wrong)) from error

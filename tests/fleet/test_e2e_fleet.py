@@ -96,3 +96,13 @@ def test_a_broker_that_is_away_is_named(clips: Path, tmp_path: Path) -> None:
         assert ended.status == 1
         assert "broker does not answer" in ended.err
         assert "--broker" in ended.err
+
+
+def test_a_worker_that_cannot_work_takes_no_message_and_says_why(broker: str, clips: Path, tmp_path: Path) -> None:
+    job = tmp_path / "job"
+    launch(clips, job, broker)
+    with running(command("worker", "--engine", "vllm", "--broker", broker), tmp_path / "said") as worker:
+        ended = worker.ended(within_seconds=30)
+    assert ended.status == 4
+    assert "this worker cannot start: vLLM cannot be loaded" in ended.err
+    assert framefleet("status", job, "--broker", broker, "--json").json["broker"]["waiting"] == CLIPS

@@ -42,7 +42,7 @@ def test_status_holds_a_worker_against_the_ceiling_of_its_engine(tmp_path: Path)
             worker.signal(signal.SIGTERM)
             assert worker.ended(within_seconds=15).status == 0
         gone = framefleet("status", job, "--broker", broker, "--json").json["broker"]
-    assert "  1 workers: " in words
+    assert "  all workers (1): " in words
     assert "% of the ceiling)" in words
     assert "framefleet bench engine" not in words
     assert (gone["workers"], gone["together"]) == ([], None)

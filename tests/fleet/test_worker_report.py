@@ -34,7 +34,7 @@ def test_workers_are_told_of_in_sum_and_one_by_one() -> None:
     rates = f"2.00 frames/s now {shares}, 2.00 frames/s since the start {shares}, 0.5000 GPU-seconds a frame"
     assert lines == [
         "  broker: 0 shards wait, 0 in work, 9 frames so far",
-        f"  2 workers: {rates.replace('2.00', '4.00')}",
+        f"  all workers (2): {rates.replace('2.00', '4.00')}",
         f"    a:1 (scripted): {rates}; {work}",
         f"    b:2 (scripted): {rates}; {work}",
     ]
@@ -48,7 +48,7 @@ def test_where_no_ceiling_is_known_it_says_how_to_get_one() -> None:
 def test_of_many_workers_only_some_are_told_of_one_by_one() -> None:
     lines = told(*(vitals(f"host:{number}", ceiling_frames_per_second=4.0) for number in range(MOST_WORKERS + 4)))
     assert len(lines) == 2 + MOST_WORKERS + 1
-    assert (lines[1][:13], lines[-1]) == ("  20 workers:", "    and 4 more; see --json")
+    assert (lines[1][:19], lines[-1]) == ("  all workers (20):", "    and 4 more; see --json")
 
 
 def test_a_broker_without_workers_says_nothing_of_them() -> None:

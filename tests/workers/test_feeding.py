@@ -10,70 +10,14 @@ from contextlib import contextmanager
 
 import pytest
 from builders import RECIPE
+from puppets import Puppet, picture
 
 from schemas.errors import EngineDiedError, FatalError, PermanentError, TransientError
 from schemas.reasons import Reason, Stage
-from workers.engines import Answer, Ask
-from workers.engines.scripted import scripted_answer
 from workers.feeding import Feed
-from workers.keyframe import Form, Picture
 
 pytestmark = pytest.mark.timeout(30)  # a caption that never comes
 DIED = EngineDiedError("the engine's process is gone")
-
-
-class Watched(Picture):
-    """A picture of which one can see whether it is still in memory."""
-
-    __slots__ = ("__weakref__",)
-
-
-def picture(says: str = "", *, size_bytes: int = 100) -> Picture:
-    return Watched(says.encode().ljust(size_bytes), 4, 4, Form.JPEG)
-
-
-class Puppet:
-    """An engine that answers when it is told, or as a picture's text says."""
-
-    def __init__(self, concurrency: int = 2) -> None:
-        self.concurrency = concurrency
-        self.takes = Form.JPEG
-        self.versions: dict[str, str] = {}
-        self.go = asyncio.Event()
-        self.errors: dict[str, Exception] = {}
-        self.asked: list[str] = []
-        self.most = self.now = 0
-        self.closing: Callable[[], object] = lambda: None
-        self.closed = False
-        self.queue: int | None = None
-        self.well: Exception | None = None
-
-    async def answer(self, picture: Picture, ask: Ask) -> Answer:
-        says = picture.body.decode().strip()
-        self.asked.append(says)
-        self.now += 1
-        self.most = max(self.most, self.now)
-        try:
-            if says not in self.errors and says != "at once":
-                await self.go.wait()
-        finally:
-            self.now -= 1
-        if says in self.errors:
-            raise self.errors[says]
-        return Answer(scripted_answer(picture, ask.recipe.key_order), "stop")
-
-    async def probe(self) -> None:
-        if self.well:
-            raise self.well
-
-    def waiting(self) -> int | None:
-        return self.queue
-
-    async def close(self) -> None:
-        self.closed = True
-        ending = self.closing()
-        if asyncio.iscoroutine(ending):
-            await ending
 
 
 @contextmanager
@@ -182,12 +126,23 @@ def test_what_nobody_waits_for_any_more_is_taken_back_from_the_engine() -> None:
         assert start(feed, 1, "at once")[0].result()
 
 
-def test_a_frame_whose_answer_does_not_come_fails_at_its_deadline_and_harms_nobody() -> None:
-    engine = Puppet(concurrency=1)
-    with fed(engine, deadline_seconds=0.05) as feed:
+def test_a_frame_whose_answer_does_not_come_while_others_are_answered_fails_at_its_deadline_and_harms_nobody() -> None:
+    engine = Puppet()
+    with fed(engine, deadline_seconds=0.5) as feed:
         [late] = start(feed, 1)
+        assert start(feed, 1, "at once")[0].result()
         assert isinstance(late.exception(), PermanentError)
         assert start(feed, 1, "at once")[0].result()
+
+
+def test_an_engine_that_answers_nobody_in_a_frames_time_is_lost_and_no_frame_is_to_blame() -> None:
+    engine = Puppet(concurrency=4)
+    with fed(engine, deadline_seconds=0.05) as feed:
+        for future in start(feed, 3):
+            with pytest.raises(EngineDiedError, match="answered nobody"):
+                future.result()
+        with pytest.raises(EngineDiedError):
+            start(feed, 1)
 
 
 def test_when_the_engine_dies_all_in_flight_and_all_later_captions_fail_at_once_with_its_error() -> None:

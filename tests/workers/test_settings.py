@@ -19,3 +19,9 @@ def test_a_setting_that_makes_no_sense_is_named(name: str, value: str, says: str
     monkeypatch.setenv(f"FRAMEFLEET_{name}", value)
     with pytest.raises(OperatorError, match=f"FRAMEFLEET_{name}: .*{says}"):
         read_settings()
+
+
+def test_engine_arguments_that_are_no_json_are_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FRAMEFLEET_VLLM_ARGS", "{max_num_seqs")
+    with pytest.raises(OperatorError, match="FRAMEFLEET_VLLM_ARGS must be a JSON object"):
+        read_settings()

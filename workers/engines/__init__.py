@@ -6,6 +6,7 @@ An engine never validates and never repairs: `workers/ladder.py` does, for all o
 from dataclasses import dataclass, field
 from typing import Protocol, assert_never
 
+from schemas.errors import FatalError
 from schemas.recipe import Recipe, load_recipe
 from workers.keyframe import Form, Picture
 from workers.settings import WorkerSettings
@@ -74,8 +75,10 @@ def open_engine(settings: WorkerSettings) -> Engine:
     """Build the engine that the settings name. Implementations are imported here, so that a worker loads only its own."""
     match settings.engine:
         case "vllm":
-            from workers.engines.vllm import VllmEngine
-
+            try:
+                from workers.engines.vllm import VllmEngine
+            except ImportError as error:
+                raise FatalError(f"vLLM cannot be loaded ({error}): install it beside framefleet, or choose another engine.") from error
             return VllmEngine(recipe=load_recipe(settings.recipe), model=settings.vllm_model, args=settings.vllm_args)
         case "opencv":
             from workers.engines.opencv import OpenCvEngine
@@ -91,7 +94,7 @@ def open_engine(settings: WorkerSettings) -> Engine:
                 response_format=settings.openai_response_format,
                 concurrency=settings.openai_concurrency,
                 answer_timeout_seconds=settings.openai_timeout_seconds,
-                patience_seconds=settings.openai_patience_seconds,
+                patience_seconds=min(settings.openai_patience_seconds, settings.frame_deadline_seconds / 2),
             )
         case "scripted":
             from workers.engines.scripted import ScriptedEngine

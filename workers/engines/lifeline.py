@@ -6,6 +6,7 @@ vLLM's core does not notice that its worker was killed, and would hold the accel
 
 import os
 import signal
+from contextlib import suppress
 from multiprocessing import parent_process
 
 from workers.media.lock import kernel
@@ -17,5 +18,7 @@ def die_with_parent() -> None:
     if parent is None:  # the worker itself
         return
     kernel.prctl(kernel.PR_SET_PDEATHSIG, signal.SIGKILL)
+    with suppress(PermissionError):  # it leads its group already
+        os.setsid()  # Ctrl-C is for the worker, which still waits for answers
     if os.getppid() != parent.pid:  # it died before we asked to die with it
         os._exit(1)

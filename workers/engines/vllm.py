@@ -5,6 +5,7 @@ When the core dies nothing revives it: whoever asks gets an EngineDiedError, and
 """
 
 import asyncio
+import gc
 import logging
 import os
 import uuid
@@ -14,7 +15,8 @@ from typing import Any
 
 os.environ.setdefault("VLLM_NO_USAGE_STATS", "1")  # vLLM reads its own environment when it is imported; nothing is told to anybody
 os.environ.setdefault("VLLM_LOGGING_LEVEL", "WARNING")
-os.environ.setdefault("VLLM_WORKER_MULTIPROCESSING_METHOD", "spawn")  # a worker has threads, and a process with threads must not fork
+os.environ.setdefault("VLLM_LOGGING_STREAM", "ext://sys.stderr")
+os.environ.setdefault("VLLM_WORKER_MULTIPROC_METHOD", "spawn")  # a worker has threads, and a process with threads must not fork
 
 import numpy as np
 import torch
@@ -22,7 +24,7 @@ import vllm
 from PIL import Image
 from vllm import SamplingParams
 from vllm.engine.arg_utils import AsyncEngineArgs
-from vllm.exceptions import VLLMValidationError
+from vllm.exceptions import GracefulHTTPError, VLLMClientError
 from vllm.renderers import ChatParams
 from vllm.sampling_params import RepetitionDetectionParams, RequestOutputKind, StructuredOutputsParams
 from vllm.usage.usage_lib import UsageContext
@@ -30,7 +32,7 @@ from vllm.v1.engine.async_llm import AsyncLLM
 from vllm.v1.engine.exceptions import EngineDeadError, EngineGenerateError
 from vllm.v1.metrics.reader import get_metrics_snapshot
 
-from schemas.errors import EngineDiedError, FatalError, PermanentError
+from schemas.errors import EngineDiedError, FatalError, PermanentError, TransientError
 from schemas.reasons import Reason, Stage
 from schemas.recipe import ImageSize, Recipe
 from workers.engines import Answer, Ask
@@ -70,7 +72,8 @@ class VllmEngine:
 
     def __init__(self, *, recipe: Recipe, model: str | None = None, args: dict[str, Any] | None = None) -> None:
         self._recipe = recipe
-        self._engine = _start(_arguments(recipe, model) | (args or {}))
+        self._closed = False
+        self._engine: Any = _start(_arguments(recipe, model) | (args or {}))
         self._tried: dict[str, asyncio.Task[None]] = {}
         """Whether the engine takes a recipe's grammar, by the recipe's id."""
         self.concurrency = max(1, int(SPARE * self._engine.vllm_config.scheduler_config.max_num_seqs))
@@ -81,7 +84,12 @@ class VllmEngine:
         """Answer one question about one picture; whoever stops waiting has it aborted in the engine."""
         if ask.constrained:
             await self._expect_grammar(ask.recipe)
-        return await self._ask(picture, ask)
+        try:
+            return await self._ask(picture, ask)
+        except PermanentError:
+            self._tried.pop(ask.recipe.recipe_id, None)  # is it the frame, or are we sick?
+            await self._expect_grammar(ask.recipe)
+            raise
 
     async def probe(self) -> None:
         """Warm up with the real prompt and the largest picture, held to the recipe's schema."""
@@ -89,14 +97,20 @@ class VllmEngine:
 
     def waiting(self) -> int | None:
         """How many questions wait for a seat in the engine's batch."""
-        return sum(int(metric.value) for metric in get_metrics_snapshot() if metric.name == "vllm:num_requests_waiting")
+        told = [int(metric.value) for metric in get_metrics_snapshot() if metric.name == "vllm:num_requests_waiting"]
+        return sum(told) if told else None
 
     async def close(self) -> None:
         """End the engine's core, if it lives. Nothing waits for it any more, and it is not to mourn that in the log."""
+        if self._closed:
+            return
+        self._closed = True
         if self._engine.output_handler is not None:
             self._engine.output_handler.cancel()
         self._engine.shutdown(timeout=0)
         await asyncio.sleep(0)
+        self._engine = None
+        gc.collect()  # at the end of the process its finaliser would find its own modules gone
 
     async def _expect_grammar(self, recipe: Recipe) -> None:
         """Return once the engine has answered this recipe; the first to ask tries, the others wait.
@@ -123,7 +137,7 @@ class VllmEngine:
         if answer.finish_reason == "error" or not answer.output_tokens:
             raise FatalError(
                 f"vLLM cannot hold answers to the JSON Schema of the recipe {recipe.name!r}: its grammar does not compile. "
-                "Simplify the schema, or choose another back end in FRAMEFLEET_VLLM_ARGS (structured_outputs_config)."
+                "Simplify it, or name another back end (structured_outputs_config, with disable_any_whitespace) in FRAMEFLEET_VLLM_ARGS."
             )
 
     async def _ask(self, picture: Picture, ask: Ask) -> Answer:
@@ -133,8 +147,12 @@ class VllmEngine:
         except EngineDeadError as error:
             raise EngineDiedError("The engine's process died.") from error
         except EngineGenerateError as error:
+            if self._engine.errored:
+                raise EngineDiedError("The engine failed, with all that it was at.") from error
             raise PermanentError(Reason.ENGINE_FAILED, Stage.CAPTION, f"vLLM failed on this frame: {error.__cause__ or error}.") from error
-        except (VLLMValidationError, ValueError) as error:
+        except GracefulHTTPError as error:
+            raise TransientError(f"vLLM takes no more questions now: {error}.") from error
+        except (VLLMClientError, ValueError, TypeError) as error:
             raise PermanentError(Reason.ENGINE_REFUSED, Stage.CAPTION, f"vLLM refuses this question: {error}.") from error
 
     async def _prompt(self, picture: Picture, recipe: Recipe) -> Any:
@@ -147,10 +165,12 @@ class VllmEngine:
 
     async def _generate(self, prompt: Any, ask: Ask) -> Answer:
         output, tokens = None, 0
-        async for output in self._engine.generate(prompt, _sampling(ask), uuid.uuid4().hex):
+        async for output in self._engine.generate(prompt, _sampling(ask, engine_seed=self._recipe.sampling.seed), uuid.uuid4().hex):
             ask.said.append(output.outputs[0].text)
             tokens += len(output.outputs[0].token_ids)
         assert output is not None  # noqa: S101 - every request has an end, which is an output
+        if output.outputs[0].finish_reason == "abort":  # not by us, who listen no more once we abort
+            raise EngineDiedError("The engine is being ended.")
         return Answer(
             text="".join(ask.said),
             finish_reason=output.outputs[0].finish_reason or "abort",
@@ -185,10 +205,10 @@ def _arguments(recipe: Recipe, model: str | None) -> dict[str, Any]:
     return OURS | {"model": place, "revision": revision, "seed": recipe.sampling.seed} | recipe.model.engine
 
 
-def _sampling(ask: Ask) -> SamplingParams:
+def _sampling(ask: Ask, *, engine_seed: int) -> SamplingParams:
     """Sampling parameters of one question.
 
-    Only another seed than the recipe's is a request's own: a generator for each request costs a kernel launch per request and step.
+    Only another seed than the engine's is a request's own: a generator for each request costs a kernel launch per request and step.
     """
     sampling, constraint = ask.recipe.sampling, {}
     if ask.exact_tokens:
@@ -200,7 +220,7 @@ def _sampling(ask: Ask) -> SamplingParams:
     asked = {
         "temperature": ask.temperature,
         "top_p": sampling.top_p,
-        "seed": None if ask.seed == sampling.seed else ask.seed,
+        "seed": None if ask.seed == engine_seed else ask.seed,
         "max_tokens": ask.max_tokens,
         "output_kind": RequestOutputKind.DELTA,
     }
