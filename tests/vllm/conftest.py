@@ -29,8 +29,8 @@ def pytest_configure(config: pytest.Config) -> None:
     """Their own warnings are not ours to mend."""
     for module in ("vllm", "torch", "transformers"):
         config.addinivalue_line("filterwarnings", rf"ignore:::{module}\..*")
-    config.addinivalue_line("filterwarnings", "ignore:.*zmq:ResourceWarning")  # vLLM leaves its ZeroMQ context to the collector
-    config.addinivalue_line("filterwarnings", "ignore:.*zmq:pytest.PytestUnraisableExceptionWarning")
+    config.addinivalue_line("filterwarnings", "ignore:Unclosed context:ResourceWarning")  # vLLM leaves its ZeroMQ context to the collector
+    config.addinivalue_line("filterwarnings", "ignore:.*Context.__del__:pytest.PytestUnraisableExceptionWarning")
 
 
 @pytest.fixture(scope="session")

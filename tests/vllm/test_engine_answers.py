@@ -88,11 +88,10 @@ def test_a_frame_past_its_deadline_is_aborted_and_leaves_what_was_said(engine: H
     assert emptied(engine)
 
 
-def test_a_prompt_that_is_too_long_is_refused_for_that_frame(engine: Hosted):
+def test_a_prompt_that_is_too_long_for_any_picture_is_the_recipes_fault_and_no_frames(engine: Hosted):
     recipe = like(prompt={"short_text": "", "long_text": "word " * 20_000})
-    with pytest.raises(PermanentError, match="refuses") as raised:
+    with pytest.raises(FatalError, match="Mend the recipe"):
         asked(engine, picture(1), recipe=recipe, constrained=False)
-    assert raised.value.reason is Reason.ENGINE_REFUSED
 
 
 def test_another_models_recipe_is_not_answered(engine: Hosted):
