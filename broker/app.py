@@ -6,6 +6,8 @@ from celery import Celery
 from kombu.entity import Queue
 
 from broker import QUEUE
+from broker.address import Address
+from broker.transport import install
 
 App: TypeAlias = Celery
 """What the other rooms call the application, so that Celery keeps to its door."""
@@ -15,8 +17,11 @@ SWEEP_SECONDS = 2
 
 
 def make_app(broker_url: str) -> App:
-    """Build the application for a broker at `redis://`, `rediss://`, `redis+socket://` or `sentinel://`."""
-    app = Celery("framefleet", broker=broker_url)
+    """Build the application for a broker at `redis://`, `rediss://`, `redis+socket://` or `sentinel://`, as `Address` reads it."""
+    address = Address.of(broker_url)
+    if address.claims:
+        install()
+    app = Celery("framefleet", broker=address.url)
     app.conf.update(
         task_queues=[Queue(QUEUE)],  # type: ignore[no-untyped-call]
         task_default_queue=QUEUE,
@@ -35,6 +40,8 @@ def make_app(broker_url: str) -> App:
         worker_redirect_stdouts=False,
         broker_connection_retry_on_startup=True,
         broker_transport_options={
+            **address.options(),
+            "claimed_queues": (QUEUE,) if address.claims else (),
             "visibility_timeout": VISIBILITY_TIMEOUT_SECONDS,
             "unacked_restore_interval": SWEEP_SECONDS,
             "unacked_restore_throttle": 1,

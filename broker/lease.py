@@ -2,16 +2,18 @@
 
 import logging
 import threading
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 from celery import Celery
 
-from broker.queues import UNACKED_INDEX, redis_of
+from broker.claims import Claims
+from broker.queues import claims_messages, redis_of
+from broker.scripts import INDEX
 from schemas.errors import OperatorError
 
 RENEW_SECONDS = 3.0
+CELERYS_INDEX = "unacked_index"
 
 log = logging.getLogger(__name__)
 
@@ -22,8 +24,10 @@ class Leases:
     def __init__(self, app: Celery, *, renew_seconds: float = RENEW_SECONDS) -> None:
         """Start renewing, every `renew_seconds`, what is held."""
         self._app = app
+        self._index = INDEX if claims_messages(app) else CELERYS_INDEX
         self._renew_seconds = renew_seconds
         self._held: set[str] = set()
+        self._lost: set[str] = set()
         self._lock = threading.Lock()
         self._stopped = threading.Event()
         self._thread = threading.Thread(target=self._run, name="leases", daemon=True)
@@ -39,6 +43,7 @@ class Leases:
         finally:
             with self._lock:
                 self._held.discard(delivery_tag)
+                self._lost.discard(delivery_tag)
 
     def close(self) -> None:
         """Stop renewing; what is still held runs out."""
@@ -54,8 +59,12 @@ class Leases:
 
     def _renew(self) -> None:
         with self._lock:
-            tags = tuple(self._held)
+            tags = self._held - self._lost
         if not tags:
             return
-        with redis_of(self._app) as redis:  # XX: a claim that was taken away is not taken back
-            redis.zadd(UNACKED_INDEX, dict.fromkeys(tags, time.time()), xx=True)
+        with redis_of(self._app) as redis:
+            lost = {tag.decode() for tag in redis.execute_command(*Claims(redis.prefix).renew(tags, index=self._index))}
+        if lost:
+            log.warning("%d claims had run out before they were renewed; their shards are another worker's now", len(lost))
+            with self._lock:
+                self._lost |= lost & self._held

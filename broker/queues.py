@@ -11,11 +11,13 @@ from kombu.exceptions import OperationalError
 from redis.exceptions import RedisError
 
 from broker import QUEUE, TASK
+from broker.prefixed import PrefixedRedis
+from broker.scripts import CLAIMS, ONCE
 from schemas.errors import OperatorError
 from schemas.model import content_name
 from schemas.task import ShardTask
 
-UNACKED, UNACKED_INDEX = "unacked", "unacked_index"
+CELERYS_UNACKED = "unacked"
 
 
 def message_id(job: str, shard_id: str) -> str:
@@ -25,7 +27,7 @@ def message_id(job: str, shard_id: str) -> str:
 
 @contextmanager
 def redis_of(app: Celery) -> Iterator[Any]:
-    """Lend the transport's own Redis client, with its TLS, ACL, Sentinel and key prefix as configured.
+    """Lend a Redis client on the transport's connections, with its TLS, ACL, Sentinel and key prefix as configured.
 
     Raises:
         OperatorError: the broker does not answer.
@@ -38,7 +40,13 @@ def redis_of(app: Celery) -> Iterator[Any]:
 
 @cache
 def _client(app: Celery) -> Any:
-    return app.connection_for_write().default_channel.client  # redis-py's client, with its own thread-safe pool
+    channel = app.connection_for_write().default_channel
+    return PrefixedRedis(channel.pool, channel.global_keyprefix)  # redis-py's pool is safe for threads
+
+
+def claims_messages(app: Celery) -> bool:
+    """Whether this application takes messages by claims, or as Celery's own transport does."""
+    return QUEUE in app.conf.broker_transport_options.get("claimed_queues", ())
 
 
 class ShardQueue:
@@ -47,15 +55,17 @@ class ShardQueue:
     def __init__(self, app: Celery) -> None:
         """Use the queue of this application."""
         self._app = app
+        self._claims = claims_messages(app)
 
     def send(self, task: ShardTask) -> None:
-        """Enqueue a shard.
+        """Enqueue a shard; one that waits or is being worked on is left as it is, unless Celery's own transport is used.
 
         Raises:
             OperatorError: the broker does not take it.
         """
+        named = {"task_id": message_id(task.job, task.shard_id), "headers": {"once": True}}
         try:
-            self._app.send_task(TASK, args=[task.model_dump(mode="json")], task_id=message_id(task.job, task.shard_id), queue=QUEUE)
+            self._app.send_task(TASK, args=[task.model_dump(mode="json")], queue=QUEUE, **named)
         except (OperationalError, RedisError, OSError) as error:
             raise OperatorError(f"The broker does not take messages ({error}); check --broker or FRAMEFLEET_BROKER_URL.") from error
 
@@ -66,7 +76,15 @@ class ShardQueue:
 
     def in_flight(self) -> frozenset[str]:
         """Name the messages that wait or are being worked on, as of one moment."""
+        taken = CLAIMS if self._claims else CELERYS_UNACKED
         with redis_of(self._app) as redis:
-            waiting, claimed = redis.pipeline(transaction=True).lrange(QUEUE, 0, -1).hvals(UNACKED).execute()
-        messages = [json.loads(item) for item in waiting] + [json.loads(item)[0] for item in claimed]
-        return frozenset(str(message["headers"]["id"]) for message in messages)
+            waiting, claimed, known = redis.pipeline(transaction=True).lrange(QUEUE, 0, -1).hvals(taken).smembers(ONCE).execute()
+            messages = [json.loads(item) for item in waiting] + [self._message(item) for item in claimed]
+            there = frozenset(str(message["headers"]["id"]) for message in messages)
+            gone = [name for name in known if name.decode() not in there]
+            if gone:  # somebody emptied the queue by hand, or took from it with another transport
+                redis.srem(ONCE, *gone)
+        return there
+
+    def _message(self, claimed: bytes) -> Any:
+        return json.loads(claimed) if self._claims else json.loads(claimed)[0]

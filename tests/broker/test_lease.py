@@ -7,7 +7,8 @@ from celery import Celery
 
 from broker.app import SWEEP_SECONDS, VISIBILITY_TIMEOUT_SECONDS
 from broker.lease import RENEW_SECONDS, Leases
-from broker.queues import UNACKED_INDEX, ShardQueue, redis_of
+from broker.queues import ShardQueue, redis_of
+from broker.scripts import INDEX
 
 LONG_AGO = 1000.0
 
@@ -21,12 +22,12 @@ def leases(app: Celery) -> Iterator[Leases]:
 
 def score(app: Celery, tag: str) -> float | None:
     with redis_of(app) as redis:
-        return redis.zscore(UNACKED_INDEX, tag)
+        return redis.zscore(INDEX, tag)
 
 
 def age(app: Celery, tag: str) -> None:
     with redis_of(app) as redis:
-        redis.zadd(UNACKED_INDEX, {tag: LONG_AGO})
+        redis.zadd(INDEX, {tag: LONG_AGO})
 
 
 def eventually(holds: Callable[[], bool]) -> bool:
@@ -63,6 +64,14 @@ def test_a_claim_that_was_taken_away_is_not_taken_back(app: Celery, leases: Leas
         age(app, "other")
         assert eventually(lambda: score(app, "other") > LONG_AGO)
         assert score(app, "taken") is None
+
+
+def test_a_claim_that_is_anothers_now_is_spoken_of_once(app: Celery, leases: Leases, caplog: pytest.LogCaptureFixture) -> None:
+    with leases.hold("taken"), leases.hold("other"):
+        for _ in range(2):
+            age(app, "other")
+            assert eventually(lambda: score(app, "other") > LONG_AGO)
+    assert caplog.text.count("had run out before they were renewed") == 1
 
 
 def test_a_broker_that_is_down_ends_no_renewing(dead_app: Celery, caplog: pytest.LogCaptureFixture) -> None:

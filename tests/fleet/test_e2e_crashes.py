@@ -8,7 +8,7 @@ import pytest
 import redis
 from fleet_runs import Running, audited, command, frame_ids, framefleet, objects, running, slow, wait_until, words_of, write_clips
 
-from broker.queues import UNACKED_INDEX
+from broker.scripts import INDEX
 
 CLIPS = 8
 
@@ -44,7 +44,7 @@ def claimed(run: Running) -> int:
     socket = workers[0].environ().get("FRAMEFLEET_BROKER_URL", "").removeprefix("redis+socket://")
     try:
         with redis.Redis(unix_socket_path=socket) as client:
-            return int(client.zcard(UNACKED_INDEX))
+            return int(client.zcard(INDEX))
     except redis.ConnectionError:
         return 0
 
