@@ -36,7 +36,7 @@ test: .venv/dev
 	$(BIN)/pytest
 
 test-vllm: .venv/vllm/ready
-	env -u PYTHONDONTWRITEBYTECODE $(BIN)/pytest tests/vllm
+	env -u PYTHONDONTWRITEBYTECODE $(BIN)/pytest -W ignore::pytest.PytestUnraisableExceptionWarning tests/vllm # vLLM leaves sockets to the collector
 
 lock: .venv/dev
 	$(BIN)/python -m pip install --quiet uv

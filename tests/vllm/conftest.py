@@ -30,7 +30,6 @@ def pytest_configure(config: pytest.Config) -> None:
     for module in ("vllm", "torch", "transformers"):
         config.addinivalue_line("filterwarnings", rf"ignore:::{module}\..*")
     config.addinivalue_line("filterwarnings", "ignore:Unclosed context:ResourceWarning")  # vLLM leaves its ZeroMQ context to the collector
-    config.addinivalue_line("filterwarnings", "ignore:.*Context.__del__:pytest.PytestUnraisableExceptionWarning")
 
 
 @pytest.fixture(scope="session")

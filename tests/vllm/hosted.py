@@ -1,7 +1,6 @@
 """A vLLM engine that lives for all tests of a session, on an event loop of its own."""
 
 import asyncio
-import gc
 import threading
 from collections.abc import Coroutine, Iterator
 from contextlib import contextmanager
@@ -91,7 +90,6 @@ def hosted(model: Path, recipe: Recipe = RECIPE, **args: Any) -> Iterator[Hosted
         loop.call_soon_threadsafe(loop.stop)
         thread.join()
         loop.close()
-        gc.collect()  # of what vLLM leaves, while pytest still listens to what it may leave
 
 
 async def _make(model: Path, recipe: Recipe, args: dict[str, Any]) -> VllmEngine:
