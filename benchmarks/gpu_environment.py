@@ -89,7 +89,7 @@ def _open_doors(packages: Path) -> None:
 
 
 def _install(chosen: list[Pin], packages: Path, wheels: Path | None) -> None:
-    source = [] if wheels is None else ["--no-index", "--find-links", str(wheels)]
+    source = [] if wheels is None else ["--no-index", "-f", str(wheels)]
     quiet = ["--quiet", "--disable-pip-version-check", "--no-deps", "--only-binary=:all:"]
     subprocess.run([sys.executable, "-m", "pip", "install", *quiet, *source, "--target", str(packages), *map(str, chosen)], check=True)
 
