@@ -38,8 +38,12 @@ def clips(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def caption(clips: Path, job: Path, url: str, env: Mapping[str, str] | None = None) -> Ended:
-    words = ("caption", clips, "--out", job, "--engine", "openai", "--openai-url", url, "--openai-model", "tiny", "--workers", 1)
-    return framefleet(*words, env=env)
+    return framefleet(*words_for(clips, job, url), env=env)
+
+
+def words_for(clips: Path, job: Path, url: str) -> tuple[object, ...]:
+    """One worker, so that the endpoint's first request is the only one that asks whether it is there."""
+    return ("caption", clips, "--out", job, "--engine", "openai", "--openai-url", url, "--openai-model", "tiny", "--workers", 1)
 
 
 def logs_named_in(said: str) -> Iterator[Path]:
@@ -112,9 +116,7 @@ def test_an_operator_is_told_of_an_overloaded_endpoint_and_may_give_up(clips: Pa
         return completion(ANSWER) if request.number == 1 else failure(503, "overloaded")
 
     with ChatServer(overload) as server:
-        words = command(
-            "caption", clips, "--out", tmp_path / "job", "--engine", "openai", "--openai-url", server.url, "--openai-model", "tiny"
-        )
+        words = command(*words_for(clips, tmp_path / "job", server.url))
         with running(words, tmp_path / "said", {"FRAMEFLEET_OPENAI_PATIENCE_SECONDS": "1"}) as run:
             wait_until(lambda: "A worker says" in (tmp_path / "said" / "stderr").read_text())
             run.signal(signal.SIGINT)
