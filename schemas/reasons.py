@@ -32,6 +32,7 @@ class Reason(StrEnum):
     TOO_LONG = "too_long"
     DECODER_CRASHED = "decoder_crashed"
     DECODER_TIMEOUT = "decoder_timeout"
+    WORKER_CRASHED = "worker_crashed"
     ENGINE_REFUSED = "engine_refused"
     ENGINE_FAILED = "engine_failed"
     ENGINE_TIMEOUT = "engine_timeout"
@@ -55,6 +56,7 @@ ADVICE: dict[Reason, str] = {
     Reason.TOO_LONG: "If the file is genuine, raise FRAMEFLEET_MAX_DURATION_SECONDS and redrive.",
     Reason.DECODER_CRASHED: "Keep the file: it is a bug report for FFmpeg.",
     Reason.DECODER_TIMEOUT: "If the file is genuine, raise FRAMEFLEET_DECODE_DEADLINE_SECONDS and redrive.",
+    Reason.WORKER_CRASHED: "Keep the file: it ended whoever worked on it. Update the stage's library, then redrive.",
     Reason.ENGINE_REFUSED: "Read the engine's message: a content policy, or a request that it does not understand.",
     Reason.ENGINE_FAILED: "The engine answered others; redrive later.",
     Reason.ENGINE_TIMEOUT: "Read raw_answer; if it is sound, raise FRAMEFLEET_FRAME_DEADLINE_SECONDS and redrive.",

@@ -1,6 +1,7 @@
 """The unit of work, of retry and of commit: a shard of videos."""
 
 from collections.abc import Sequence
+from datetime import datetime
 from typing import Annotated
 
 from pydantic import Field
@@ -23,6 +24,15 @@ class ShardTask(Model):
     """Frame indexes to caption, where a descendant stands for the missing frames of its single video; None means all."""
     earlier_letters: tuple[str, ...] = ()
     """Keys of the dead letters that a redrive answers; a new letter names them."""
+
+
+class Split(Model):
+    """The children that stand for a shard that ended its workers, once its object is there and empty."""
+
+    shard_id: ShardId
+    children: Annotated[tuple[ShardTask, ...], Field(min_length=2)]
+    why: str
+    at: datetime
 
 
 def shard_id(recipe_id: str, videos: Sequence[VideoRef]) -> str:
@@ -49,3 +59,8 @@ def letter_key(shard: str, place: int, frame_index: int | None = None) -> str:
 def redrive_key(shard: str) -> str:
     """Where the wish to caption a dead video again is recorded, relative to the job."""
     return f"redrives/{shard}.json"
+
+
+def split_key(shard: str) -> str:
+    """Where the children that stand for a shard are recorded, relative to the job."""
+    return f"splits/{shard}.json"

@@ -9,7 +9,7 @@ from pydantic import ValidationError
 from schemas.errors import OperatorError
 from schemas.job import IDENTITY, SUFFIXES, JobSpec, PlanComplete, PlanPartHeader, PlanPartSeal
 from schemas.record import DeadLetter, FrameRecord
-from schemas.task import ShardTask, captions_key, letter_key, redrive_key
+from schemas.task import ShardTask, Split, captions_key, letter_key, redrive_key, split_key
 from storage import ObjectMeta, ObjectMissing, Store, open_store
 from storage.lines import from_lines, split_lines, to_lines
 
@@ -108,6 +108,28 @@ class Job:
     def ask_redrive(self, task: ShardTask) -> None:
         """Record a redrive before its message is sent."""
         self.store.create(redrive_key(task.shard_id), task.model_dump_json().encode() + b"\n")
+
+    # The splits
+
+    def write_split(self, split: Split) -> Split:
+        """Record the children that are to stand for a shard; returns those of whoever came first."""
+        key = split_key(split.shard_id)
+        return split if self.store.create(key, split.model_dump_json(indent=2).encode() + b"\n") else self._read_split(key)
+
+    def split_of(self, shard: str) -> Split | None:
+        """Read which children are to stand for a shard. They do so only if its object is there and empty."""
+        try:
+            return self._read_split(split_key(shard))
+        except ObjectMissing:
+            return None
+
+    def splits(self, shard: str = "") -> Iterator[Split]:
+        """Stream the splits: all, or those of one shard and its descendants."""
+        for meta in self.store.list(f"splits/{shard}"):
+            yield self._read_split(meta.key)
+
+    def _read_split(self, key: str) -> Split:
+        return Split.model_validate_json(self.store.get(key))
 
     # The commits
 
