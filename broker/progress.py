@@ -56,24 +56,6 @@ class Progress:
             counts = {key.decode(): int(value) for key, value in redis.hgetall(f"{self._key}:tally").items()}
         return Tally(**counts)
 
-    def attempt(self, shard_id: str) -> int:
-        """Count an attempt at a shard before its bytes are touched; return its number, from 1."""
-        with redis_of(self._app) as redis:
-            number, _ = (
-                redis.pipeline().hincrby(f"{self._key}:attempts", shard_id, 1).expire(f"{self._key}:attempts", KEPT_SECONDS).execute()
-            )
-        return int(number)
-
-    def attempts(self) -> dict[str, int]:
-        """How often each shard that is not settled was taken up."""
-        with redis_of(self._app) as redis:
-            return {key.decode(): int(value) for key, value in redis.hgetall(f"{self._key}:attempts").items()}
-
-    def settled(self, shard_id: str) -> None:
-        """Forget the attempts at a shard that is committed."""
-        with redis_of(self._app) as redis:
-            redis.hdel(f"{self._key}:attempts", shard_id)
-
 
 def report_fault(app: Celery, message: str) -> None:
     """Say why a worker left or put a shard back, for the operator who asks."""

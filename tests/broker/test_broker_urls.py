@@ -9,9 +9,9 @@ from celery import Celery
 from broker import QUEUE
 from broker.app import make_app
 from broker.claims import Claims
-from broker.progress import Progress
 from broker.queues import ShardQueue, redis_of
 from broker.transport import Transport
+from broker.trials import Trials
 from broker.vitals import all_vitals
 
 
@@ -26,7 +26,7 @@ def test_every_key_has_the_prefix_and_two_fleets_do_not_meet(app: Celery, redis_
     queue = ShardQueue(ours)
     for shard in shards[:2]:
         queue.send(shard)
-    Progress(ours, "job").attempt("s")
+    Trials(ours, "job").begin("s", tag="t", worker="w")
     with ours.connection_for_read() as connection, connection.channel() as channel:
         message = channel.basic_get(QUEUE)
         with redis_of(ours) as redis:

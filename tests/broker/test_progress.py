@@ -16,7 +16,6 @@ def progress(app: Celery) -> Progress:
 
 def test_nothing_is_counted_at_first(progress: Progress) -> None:
     assert progress.tally() == Tally()
-    assert progress.attempts() == {}
 
 
 def test_counts_add_up(progress: Progress) -> None:
@@ -27,9 +26,7 @@ def test_counts_add_up(progress: Progress) -> None:
 
 def test_jobs_are_counted_apart(app: Celery, progress: Progress) -> None:
     progress.add(Tally(frames=3))
-    progress.attempt("s")
-    other = Progress(app, "s3://b/run2")
-    assert (other.tally(), other.attempts()) == (Tally(), {})
+    assert Progress(app, "s3://b/run2").tally() == Tally()
 
 
 def test_counting_nothing_is_no_error(progress: Progress) -> None:
@@ -59,20 +56,11 @@ def test_more_threads_than_the_pool_has_connections_may_count_at_once(progress: 
     assert progress.tally().frames == 32 * 20
 
 
-def test_attempts_are_numbered_until_their_shard_is_settled(progress: Progress) -> None:
-    assert [progress.attempt("s"), progress.attempt("s"), progress.attempt("t")] == [1, 2, 1]
-    assert progress.attempts() == {"s": 2, "t": 1}
-    progress.settled("s")
-    assert progress.attempts() == {"t": 1}
-    assert progress.attempt("s") == 1
-
-
 def test_counters_do_not_stay_for_ever(app: Celery, progress: Progress) -> None:
     progress.add(Tally(frames=1))
-    progress.attempt("s")
     report_fault(app, "ill")
     with redis_of(app) as redis:
-        assert [0 < redis.ttl(key) <= KEPT_SECONDS for key in redis.keys("framefleet:*")] == [True] * 3
+        assert [0 < redis.ttl(key) <= KEPT_SECONDS for key in redis.keys("framefleet:*")] == [True] * 2
 
 
 def test_the_latest_faults_are_kept_the_latest_first(app: Celery) -> None:
@@ -83,6 +71,6 @@ def test_the_latest_faults_are_kept_the_latest_first(app: Celery) -> None:
 
 def test_a_broker_that_is_down_is_told_with_what_to_do(dead_app: Celery) -> None:
     progress = Progress(dead_app, "j")
-    for ask in (progress.tally, lambda: progress.attempt("s"), lambda: faults(dead_app), lambda: report_fault(dead_app, "x")):
+    for ask in (progress.tally, lambda: faults(dead_app), lambda: report_fault(dead_app, "x")):
         with pytest.raises(OperatorError, match="--broker"):
             ask()
