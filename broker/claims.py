@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from broker import scripts
-from broker.scripts import BELL, CLAIMS, COUNTER, INDEX, ONCE, ORIGINS
+from broker.scripts import BELL, BREAKER, CLAIMS, COUNTER, INDEX, ONCE, ORIGINS
 
 Command = tuple[Any, ...]
 """A Redis command, ready to be sent as it is."""
@@ -36,9 +36,9 @@ class Claims:
         return self._call(scripts.PUT, [queue, queue + BELL, ONCE], message, once)
 
     def take(self, queues: Iterable[str]) -> Command:
-        """Claim the next message of the first queue that has one."""
+        """Claim the next message of the first queue that has one; while the breaker is open only when a probe is due."""
         keys = [key for queue in queues for key in (queue, queue + BELL)]
-        return self._call(scripts.TAKE, [CLAIMS, ORIGINS, INDEX, COUNTER, *keys], self.lives_seconds, self.most)
+        return self._call(scripts.TAKE, [CLAIMS, ORIGINS, INDEX, COUNTER, BREAKER, *keys], self.lives_seconds, self.most)
 
     def sweep(self) -> Command:
         """Give back claims that ran out."""

@@ -11,13 +11,19 @@ that tag, and a successor has another one: the tag is the fencing token.
     claims:index      zset    tag -> when it was taken or last renewed
     claims:counter    string  the last number
     claims:once       set     ids of messages that wait or are claimed, of those that may be there only once
+
+While `framefleet:breaker` is there (see `breaker_scripts`), one message is taken per interval, a probe, and the next interval is longer.
 """
 
 CLAIMS, ORIGINS, INDEX, COUNTER, ONCE = "claims", "claims:from", "claims:index", "claims:counter", "claims:once"
 BELL = ":bell"
 TAG = "claim:"
+BREAKER = "framefleet:breaker"
+BREAKER_KEPT_SECONDS = 600
+"""How long the breaker stays open without a probe or a failure: what nobody works on says nothing."""
+LONGEST_PROBE_SECONDS = 300
 
-_WORDS = """
+WORDS = """
 local function now()
   local time = redis.call('TIME')
   return tonumber(time[1]) + tonumber(time[2]) / 1e6
@@ -52,7 +58,7 @@ end
 """
 
 PUT = (
-    _WORDS
+    WORDS
     + """
 local queue, once, message, id = KEYS[1], KEYS[3], ARGV[1], ARGV[2]
 if id ~= '' and redis.call('SADD', once, id) == 0 then return 0 end
@@ -65,11 +71,14 @@ return 1
 KEYS: queue, bell, once. ARGV: message, id or nothing."""
 
 TAKE = (
-    _WORDS
+    WORDS
+    + f"local KEPT, LONGEST = {BREAKER_KEPT_SECONDS}, {LONGEST_PROBE_SECONDS}"
     + """
-local claims, origins, index, counter = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
+local claims, origins, index, counter, breaker = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5]
 sweep(claims, origins, index, tonumber(ARGV[1]), ARGV[2])
-for at = 5, #KEYS, 2 do
+local probe_at = redis.call('HGET', breaker, 'probe_at')
+if probe_at and now() < tonumber(probe_at) then return false end
+for at = 6, #KEYS, 2 do
   local queue = KEYS[at]
   local message = redis.call('RPOP', queue)  -- first, since a full server refuses no write of a script that has written
   if message then
@@ -78,18 +87,23 @@ for at = 5, #KEYS, 2 do
     redis.call('HSET', claims, tag, message)
     redis.call('HSET', origins, tag, queue)
     redis.call('ZADD', index, tonumber(time[1]) + tonumber(time[2]) / 1e6, tag)
-    if redis.call('EXISTS', queue) == 1 then ring(queue) end
+    if probe_at then
+      local wait = tonumber(redis.call('HGET', breaker, 'wait'))
+      redis.call('HSET', breaker, 'probe_at', now() + wait, 'wait', math.min(2 * wait, LONGEST))
+      redis.call('EXPIRE', breaker, KEPT)
+    elseif redis.call('EXISTS', queue) == 1 then ring(queue) end
     return {queue, tag, message}
   end
 end
 return false
 """
 )
-"""Give back what has run out, then claim the next message of the first queue that has one; returns queue, tag, message, or nothing.
-KEYS: claims, origins, index, counter, then each queue and its bell. ARGV: seconds a claim lives, most to give back."""
+"""Give back what has run out, then claim the next message of the first queue that has one, unless the breaker is open and no probe is due.
+Returns queue, tag, message, or nothing.
+KEYS: claims, origins, index, counter, breaker, then each queue and its bell. ARGV: seconds a claim lives, most to give back."""
 
 SWEEP = (
-    _WORDS
+    WORDS
     + """
 return sweep(KEYS[1], KEYS[2], KEYS[3], tonumber(ARGV[1]), ARGV[2])
 """
@@ -97,7 +111,7 @@ return sweep(KEYS[1], KEYS[2], KEYS[3], tonumber(ARGV[1]), ARGV[2])
 """Give back claims that have run out. KEYS: claims, origins, index. ARGV: seconds a claim lives, most to give back. Returns how many."""
 
 END = (
-    _WORDS
+    WORDS
     + """
 if not let_go(KEYS[1], KEYS[2], KEYS[3], ARGV[1]) then return 0 end
 if ARGV[2] ~= '' then redis.call('SREM', KEYS[4], ARGV[2]) end
@@ -108,7 +122,7 @@ return 1
 KEYS: claims, origins, index, once. ARGV: tag, the message's id or nothing."""
 
 GIVE_BACK = (
-    _WORDS
+    WORDS
     + """
 return give_back(KEYS[1], KEYS[2], KEYS[3], ARGV[1], ARGV[2])
 """
@@ -117,7 +131,7 @@ return give_back(KEYS[1], KEYS[2], KEYS[3], ARGV[1], ARGV[2])
 KEYS: claims, origins, index. ARGV: tag, RPUSH (to be taken next) or LPUSH (last)."""
 
 RENEW = (
-    _WORDS
+    WORDS
     + """
 local lost = {}
 for _, tag in ipairs(ARGV) do

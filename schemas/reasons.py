@@ -40,6 +40,21 @@ class Reason(StrEnum):
     ANSWER_TOO_LONG = "answer_too_long"
 
 
+FLEETS_FAULTS = frozenset(
+    {
+        Reason.ACCESS_DENIED,
+        Reason.DECODER_CRASHED,
+        Reason.DECODER_TIMEOUT,
+        Reason.WORKER_CRASHED,
+        Reason.ENGINE_REFUSED,
+        Reason.ENGINE_FAILED,
+        Reason.ENGINE_TIMEOUT,
+        Reason.INVALID_ANSWER,
+        Reason.ANSWER_TOO_LONG,
+    }
+)
+"""What may as well be the fleet's fault as the video's: where most ends so, the breaker opens. All others lie in the bytes."""
+
 ADVICE: dict[Reason, str] = {
     Reason.OBJECT_GONE: "Nothing to do unless it comes back; then redrive.",
     Reason.OBJECT_CHANGED: "Redrive it, which takes its new etag.",
@@ -54,12 +69,12 @@ ADVICE: dict[Reason, str] = {
     Reason.NO_KEYFRAME: "Convert the file, then redrive.",
     Reason.TOO_LARGE: "If the file is genuine, raise FRAMEFLEET_MAX_PIXELS and redrive.",
     Reason.TOO_LONG: "If the file is genuine, raise FRAMEFLEET_MAX_DURATION_SECONDS and redrive.",
-    Reason.DECODER_CRASHED: "Keep the file: it is a bug report for FFmpeg.",
-    Reason.DECODER_TIMEOUT: "If the file is genuine, raise FRAMEFLEET_DECODE_DEADLINE_SECONDS and redrive.",
+    Reason.DECODER_CRASHED: "Keep the file (framefleet dead replay, with --keep-file): it is a bug report for FFmpeg.",
+    Reason.DECODER_TIMEOUT: "If the file is genuine, redrive it with a larger --decode-deadline.",
     Reason.WORKER_CRASHED: "Keep the file: it ended whoever worked on it. Update the stage's library, then redrive.",
     Reason.ENGINE_REFUSED: "Read the engine's message: a content policy, or a request that it does not understand.",
     Reason.ENGINE_FAILED: "The engine answered others; redrive later.",
-    Reason.ENGINE_TIMEOUT: "Read raw_answer; if it is sound, raise FRAMEFLEET_FRAME_DEADLINE_SECONDS and redrive.",
+    Reason.ENGINE_TIMEOUT: "Read raw_answer; if it is sound, redrive with a larger --frame-deadline.",
     Reason.INVALID_ANSWER: "Read raw_answer; then redrive, or mend the recipe.",
-    Reason.ANSWER_TOO_LONG: "Use a recipe with a larger sampling.max_tokens, into an output of its own.",
+    Reason.ANSWER_TOO_LONG: "Redrive with a larger --max-tokens, or use a recipe with one, into an output of its own.",
 }

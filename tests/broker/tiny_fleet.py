@@ -14,10 +14,12 @@ from celery import Task  # noqa: E402
 from celery.exceptions import Reject  # noqa: E402
 
 from broker.app import make_app  # noqa: E402
+from broker.breaker import Breaker, Verdict  # noqa: E402
 from broker.lease import Leases  # noqa: E402
 from broker.queues import redis_of  # noqa: E402
 
 DONE = "tiny:done"
+ILL = "tiny:ill"
 app = make_app(os.environ["TINY_BROKER"])
 app.conf.broker_transport_options["visibility_timeout"] = float(os.environ.get("TINY_CLAIM_SECONDS", "12"))
 app.conf.worker_hijack_root_logger = True
@@ -47,3 +49,15 @@ def refuse(self: Task, word: str) -> None:
     note(f"{word} {self.request.delivery_info['redelivered']}")
     if not self.request.delivery_info["redelivered"]:
         raise Reject(requeue=True)
+
+
+@app.task(name="tiny.judged", bind=True)
+def judged(self: Task, word: str) -> None:
+    """Fail while the fleet is ill, and be done only with what is believed."""
+    with redis_of(app) as redis:
+        failure = (redis.get(ILL) or b"").decode()
+    breaker = Breaker(app, least=4, probe_seconds=0.5)
+    if breaker.judge(f"{self.request.hostname}:{os.getpid()}", [failure], shard=word) is not Verdict.BELIEVE:
+        time.sleep(0.05)
+        raise Reject(requeue=True)
+    note(f"{word} {failure}")
