@@ -13,11 +13,12 @@ from redis.exceptions import RedisError
 from broker import QUEUE, TASK
 from broker.prefixed import PrefixedRedis
 from broker.scripts import CLAIMS, ONCE
-from schemas.errors import OperatorError
+from schemas.errors import BrokerAwayError
 from schemas.model import content_name
 from schemas.task import ShardTask
 
 CELERYS_UNACKED = "unacked"
+WHAT_TO_DO = "check --broker or FRAMEFLEET_BROKER_URL. Nothing is lost: what is planned and what is done stand in storage."
 
 
 def message_id(job: str, shard_id: str) -> str:
@@ -30,12 +31,12 @@ def redis_of(app: Celery) -> Iterator[Any]:
     """Lend a Redis client on the transport's connections, with its TLS, ACL, Sentinel and key prefix as configured.
 
     Raises:
-        OperatorError: the broker does not answer.
+        BrokerAwayError: the broker does not answer.
     """
     try:
         yield _client(app)
     except (OperationalError, RedisError, OSError) as error:
-        raise OperatorError(f"The broker does not answer ({error}); check --broker or FRAMEFLEET_BROKER_URL.") from error
+        raise BrokerAwayError(f"The broker does not answer ({error}); {WHAT_TO_DO}") from error
 
 
 @cache
@@ -61,13 +62,13 @@ class ShardQueue:
         """Enqueue a shard; one that waits or is being worked on is left as it is, unless Celery's own transport is used.
 
         Raises:
-            OperatorError: the broker does not take it.
+            BrokerAwayError: the broker does not take it.
         """
         named = {"task_id": message_id(task.job, task.shard_id), "headers": {"once": True}}
         try:
             self._app.send_task(TASK, args=[task.model_dump(mode="json")], queue=QUEUE, **named)
         except (OperationalError, RedisError, OSError) as error:
-            raise OperatorError(f"The broker does not take messages ({error}); check --broker or FRAMEFLEET_BROKER_URL.") from error
+            raise BrokerAwayError(f"The broker does not take messages ({error}); {WHAT_TO_DO}") from error
 
     def depth(self) -> int:
         """Count the shards that wait."""

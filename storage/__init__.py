@@ -76,6 +76,12 @@ class Store(Protocol):
         whose answer was lost; False if other bytes are there, which stay as they are.
         """
 
+    def replace(self, key: str, body: bytes) -> None:
+        """Write an object whether or not one is there, at once or not at all: who reads meanwhile has the old bytes or the new.
+
+        Of two writers at the same time the last one wins, so this is for what people decide and never for what workers commit.
+        """
+
 
 def open_store(url: str) -> Store:
     """Open the store at `s3://bucket/prefix`, `file:///folder`, a bare path or `memory://name`; keep it, opening is not cheap.

@@ -150,7 +150,9 @@ class Job:
         """Stream the committed shards: all, or one with its descendants."""
         prefix = f"captions/{shard[:2]}/{shard}" if shard else "captions/"
         for meta in self.store.list(prefix):
-            yield meta.key.rpartition("/")[2].partition(".jsonl")[0], meta
+            shard, found, suffix = meta.key.rpartition("/")[2].partition(".jsonl")
+            if found and meta.key == captions_key(shard, suffix):  # what lies elsewhere is no commit; an audit names it
+                yield shard, meta
 
     def lines(self, meta: ObjectMeta) -> list[bytes]:
         """Read the raw lines of a committed object."""

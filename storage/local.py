@@ -8,7 +8,6 @@ import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import BinaryIO
 
 from schemas.errors import OperatorError
 from storage import ObjectChanged, ObjectDenied, ObjectMeta, ObjectMissing, StoreUnavailable
@@ -57,15 +56,15 @@ class LocalStore:
     def create(self, key: str, body: bytes) -> bool:
         """Write a hidden file beside the target, then link it to its name, which fails if the name is taken."""
         target = self._path(key)
-        hidden = target.with_name(f".{uuid.uuid4().hex}.part")
-        with self._errors(key):
-            target.parent.mkdir(parents=True, exist_ok=True)
-            try:
-                with hidden.open("xb") as file:
-                    _write_through(file, body)
-                return _link(hidden, target) or target.read_bytes() == body
-            finally:
-                hidden.unlink(missing_ok=True)
+        with self._errors(key), _written(body, beside=target) as hidden:
+            return _link(hidden, target) or target.read_bytes() == body
+
+    def replace(self, key: str, body: bytes) -> None:
+        """Write a hidden file beside the target, then give it the target's name, which takes it from whatever has it."""
+        target = self._path(key)
+        with self._errors(key), _written(body, beside=target) as hidden:
+            hidden.replace(target)
+            _sync_folder(target.parent)
 
     def _path(self, key: str) -> Path:
         if "\0" in key or not {"", ".", ".."}.isdisjoint(key.split("/")):
@@ -94,10 +93,19 @@ def _meta(key: str, status: os.stat_result) -> ObjectMeta:
     return ObjectMeta(key=key, size_bytes=status.st_size, etag=f"{status.st_mtime_ns:x}-{status.st_size:x}")
 
 
-def _write_through(file: BinaryIO, body: bytes) -> None:
-    file.write(body)
-    file.flush()
-    os.fsync(file.fileno())
+@contextmanager
+def _written(body: bytes, *, beside: Path) -> Iterator[Path]:
+    """A hidden file with these bytes in the target's folder, gone after the block unless it was given another name."""
+    hidden = beside.with_name(f".{uuid.uuid4().hex}.part")
+    beside.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        with hidden.open("xb") as file:
+            file.write(body)
+            file.flush()
+            os.fsync(file.fileno())
+        yield hidden
+    finally:
+        hidden.unlink(missing_ok=True)
 
 
 def _link(hidden: Path, target: Path) -> bool:
@@ -106,12 +114,16 @@ def _link(hidden: Path, target: Path) -> bool:
         target.hardlink_to(hidden)
     except FileExistsError:
         return False
-    folder = os.open(target.parent, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)
+    _sync_folder(target.parent)
     return True
+
+
+def _sync_folder(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 def _walk(folder: str, above: str, ancestors: frozenset[_Inode | None], *, prefix: str, start_after: str) -> Iterator[ObjectMeta]:

@@ -53,6 +53,11 @@ class MemoryStore:
         with _lock:
             return self._objects.setdefault(self._prefix + key, bytes(body)) == body
 
+    def replace(self, key: str, body: bytes) -> None:
+        """Write an object whether or not one is there."""
+        with _lock:
+            self._objects[self._prefix + key] = bytes(body)
+
 
 def _meta(key: str, body: bytes) -> ObjectMeta:
     return ObjectMeta(key=key, size_bytes=len(body), etag=hashlib.sha256(body).hexdigest()[:32])

@@ -115,10 +115,7 @@ class S3Store:
         Raises:
             OperatorError: the key has parts that cannot be written safely.
         """
-        path = self._prefix + key
-        if _NOT_FOR_OBSTORE.search(path):
-            message = f"{self.url}/{key} cannot be written: choose a name without empty parts, `.`, `..` and control characters."
-            raise OperatorError(message)
+        self._check_name(key)
         sha256 = hashlib.sha256(body).hexdigest()
         for attempt in range(CREATE_TRIES):
             if self._put(key, body, sha256):
@@ -129,6 +126,22 @@ class S3Store:
                 time.sleep(0.05 * 2**attempt)
         message = f"{self.url}/{key} was in conflict {CREATE_TRIES} times, and each time it was not there."
         raise StoreUnavailable(message)
+
+    def replace(self, key: str, body: bytes) -> None:
+        """Write an object by one PUT without a condition.
+
+        Raises:
+            OperatorError: the key has parts that cannot be written safely.
+        """
+        self._check_name(key)
+        sha256 = hashlib.sha256(body).hexdigest()
+        with self._errors(key):
+            obstore.put(self._objects, self._prefix + key, body, mode="overwrite", use_multipart=False, attributes={"sha256": sha256})
+
+    def _check_name(self, key: str) -> None:
+        if _NOT_FOR_OBSTORE.search(self._prefix + key):
+            message = f"{self.url}/{key} cannot be written: choose a name without empty parts, `.`, `..` and control characters."
+            raise OperatorError(message)
 
     def _put(self, key: str, body: bytes, sha256: str) -> bool:
         with self._errors(key):

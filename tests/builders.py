@@ -50,13 +50,13 @@ def film(store: Store, name: str, body: bytes = b"") -> VideoRef:
     return VideoRef(uri=f"{store.url}/{name}", etag=meta.etag, size_bytes=meta.size_bytes)
 
 
-def overwrite(store: MemoryStore, key: str, body: bytes) -> None:
-    """Do what no store of the fleet's can: change an object."""
-    store._objects[store._prefix + key] = body
+def overwrite(store: Store, key: str, body: bytes) -> None:
+    """Change a video behind the fleet's back, as its owner may at any time."""
+    store.replace(key, body)
 
 
 class WatchedStore:
-    """A store that remembers what was created, in order, in a list that a test may share with other fakes."""
+    """A store that remembers what was written, in order, in a list that a test may share with other fakes."""
 
     def __init__(self, store: Store, events: list[str]) -> None:
         self.url = store.url
@@ -78,6 +78,10 @@ class WatchedStore:
     def create(self, key: str, body: bytes) -> bool:
         self.events.append(key)
         return self._store.create(key, body)
+
+    def replace(self, key: str, body: bytes) -> None:
+        self.events.append(key)
+        self._store.replace(key, body)
 
 
 @dataclass

@@ -1,14 +1,16 @@
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from itertools import chain, repeat
+from threading import Timer
 
 import pytest
 from builders import HandmadeJob, WatchedStore, film, new_store, spec_of
 
 from broker.queues import message_id
-from producer.enqueue import feed
-from producer.plan import plan
-from producer.sources import open_source
+from producer.enqueue import feed, planned, send
+from schemas.control import ControlState, HaltedError
 from schemas.task import ShardTask
+from storage.control import Heed, set_control
 from storage.job import Job
 
 
@@ -94,7 +96,7 @@ def test_the_queue_never_holds_more_than_its_window_and_a_quarter(window: int, w
 
 def test_a_full_queue_makes_the_producer_wait_until_it_is_stopped() -> None:
     handmade, queue = HandmadeJob(), FakeQueue(waiting=8)
-    looks = iter([False, False, True, True])
+    looks = chain([False] * 6, repeat(True))
     assert feed(shards(handmade, 3), job=handmade.job, queue=queue, stopped=lambda: next(looks), window=8) == 0
     assert queue.events == []
 
@@ -112,6 +114,49 @@ def test_a_full_queue_keeps_the_plan_from_being_read_on() -> None:
     assert len(read) == 9
 
 
+def say_of(handmade: HandmadeJob, state: ControlState, why: str = "") -> None:
+    set_control(handmade.job, state, by="ann", why=why)
+
+
+def test_a_paused_job_is_waited_for_and_that_is_said_once() -> None:
+    handmade, queue, said = HandmadeJob(), FakeQueue(), []
+    tasks = shards(handmade, 3)
+    say_of(handmade, ControlState.PAUSED, "the disk is full")
+    heed = Heed(handmade.job, ask_seconds=0.05)
+    resumed = Timer(0.5, say_of, (handmade, ControlState.RUNNING))
+    resumed.start()
+    looks: list[list[str]] = []
+    assert send(tasks, job=handmade.job, queue=queue, stopped=lambda: bool(looks.append([*queue.events])), say=said.append, heed=heed) == 3
+    resumed.join()
+    assert len([before for before in looks if not before]) > 2
+    [words] = said
+    assert words.startswith(f"{handmade.job.url} is paused by ann at 2")
+    assert "(the disk is full)" in words
+    assert f"framefleet resume {handmade.job.url}" in words
+
+
+def test_a_pause_in_mid_plan_keeps_the_rest_from_being_sent() -> None:
+    handmade, queue, said = HandmadeJob(), FakeQueue(), []
+
+    def tasks() -> Iterator[ShardTask]:
+        for number, task in enumerate(shards(handmade, 9)):
+            if number == 4:
+                say_of(handmade, ControlState.PAUSED)
+            yield task
+
+    sent = send(tasks(), job=handmade.job, queue=queue, stopped=lambda: bool(said), say=said.append, heed=Heed(handmade.job, ask_seconds=0))
+    assert sent == 4
+
+
+@pytest.mark.parametrize("waiting", [0, 8])
+def test_a_cancelled_job_ends_its_producer_even_before_a_full_queue(waiting: int) -> None:
+    handmade, queue = HandmadeJob(), FakeQueue(waiting=waiting)
+    say_of(handmade, ControlState.CANCELLED, "wrong folder")
+    with pytest.raises(HaltedError, match=r"cancelled by ann .*\(wrong folder\).*framefleet resume"):
+        feed(shards(handmade, 3), job=handmade.job, queue=queue, stopped=never, window=8)
+    assert queue.events == []
+
+
 def test_stopping_sends_nothing_more() -> None:
     handmade, queue = HandmadeJob(), FakeQueue()
     assert feed(shards(handmade, 9), job=handmade.job, queue=queue, stopped=lambda: len(queue.events) == 3) == 3
@@ -123,8 +168,7 @@ def test_a_shard_stands_in_the_plan_before_its_message_is_sent() -> None:
         film(source, f"{number:02}.mp4")
     job, spec = Job(WatchedStore(new_store(), events)), spec_of(source=source.url)
     job.create_spec(spec)
-    tasks = (task for part in plan(job, spec, lambda: open_source(spec.source, spec.selection)) for task in part.shards)
-    sent = feed(tasks, job=job, queue=FakeQueue(events), stopped=never)
+    sent = feed(planned(job, spec), job=job, queue=FakeQueue(events), stopped=never)
     written = {task.shard_id: f"plan/part-{part.header.part:05d}.jsonl.zst" for part in job.plan_parts() for task in part.shards}
     assert sent == len(written)
     assert all(events.index(part) < events.index(shard) for shard, part in written.items())

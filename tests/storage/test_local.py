@@ -38,6 +38,7 @@ def test_half_written_files_are_invisible(store: LocalStore, folder: Path) -> No
 def test_writing_leaves_nothing_but_the_object(store: LocalStore, folder: Path) -> None:
     store.create("once", b"first")
     store.create("once", b"second")
+    store.replace("once", b"third")
     assert [path.name for path in folder.iterdir()] == ["once"]
 
 
@@ -45,6 +46,8 @@ def test_a_name_taken_by_a_folder_leaves_nothing_behind(store: LocalStore, folde
     store.create("taken/below", b"x")
     with pytest.raises(ObjectMissing):
         store.create("taken", b"x")
+    with pytest.raises(ObjectMissing):
+        store.replace("taken", b"x")
     assert [path.name for path in folder.iterdir()] == ["taken"]
 
 
@@ -59,9 +62,11 @@ def test_others_may_read_what_the_umask_lets_them(store: LocalStore, folder: Pat
 
 @pytest.mark.parametrize("key", ["../outside", "a/../../outside", "/etc/hostname", "a//b", "./a", "a/", "", ".", "nul\0"])
 def test_a_key_cannot_leave_the_folder(store: LocalStore, key: str) -> None:
-    for use in (store.get, store.head, lambda key: store.create(key, b"x"), lambda key: store.get_range(key, start=0, end=1)):
+    for use in (store.get, store.head, lambda key: store.create(key, b"x"), lambda key: store.replace(key, b"x")):
         with pytest.raises(OperatorError, match="no file below"):
             use(key)
+    with pytest.raises(OperatorError, match="no file below"):
+        store.get_range(key, start=0, end=1)
 
 
 def test_links_to_files_and_folders_are_followed_but_not_in_circles(store: LocalStore, folder: Path, tmp_path: Path) -> None:

@@ -48,6 +48,8 @@ def test_a_denied_write_and_a_denied_listing_are_denied(store: Store, s3_server:
     with pytest.raises(ObjectDenied):
         store.create("new", b"x")
     with pytest.raises(ObjectDenied):
+        store.replace("new", b"x")
+    with pytest.raises(ObjectDenied):
         next(store.list())
 
 
@@ -62,6 +64,8 @@ def test_a_bucket_that_does_not_exist_is_missing(store: Store, key: str) -> None
 def test_a_store_that_stumbles_is_asked_again(store: Store, s3_server: S3Server) -> None:
     s3_server.fail = {f"{store.url}/a": 2, store.url: 1}
     assert store.create("a", b"bytes")
+    s3_server.fail[f"{store.url}/a"] = 2
+    store.replace("a", b"bytes")
     s3_server.fail[f"{store.url}/a"] = 2
     assert store.get_range("a", start=1, end=3) == b"yt"
     assert [meta.key for meta in store.list()] == ["a"]
@@ -103,6 +107,15 @@ def test_a_conflict_without_end_is_reported(store: Store, s3_server: S3Server) -
         store.create("a", b"bytes")
 
 
+def test_a_replacement_is_one_write_whose_bytes_are_ones_own(store: Store, s3_server: S3Server) -> None:
+    store.create("a", b"old")
+    s3_server.requests.clear()
+    store.replace("a", b"bytes")
+    assert [method for method, _ in s3_server.requests] == ["PUT"]
+    assert store.create("a", b"bytes")
+    assert [method for method, _ in s3_server.requests] == ["PUT", "PUT", "HEAD"]
+
+
 def test_bytes_that_carry_no_checksum_are_compared(store: Store, s3_server: S3Server) -> None:
     put(s3_server, f"{store.url}/a", b"bytes")
     assert store.create("a", b"bytes")
@@ -129,8 +142,9 @@ def test_a_strange_key_of_somebody_elses_is_listed_and_read(store: Store, s3_ser
     assert store.get_range(key, start=7, end=99, etag=meta.etag) == b""
     with pytest.raises(ObjectChanged):
         store.get_range(key, start=0, end=9, etag='"0"')
-    with pytest.raises(OperatorError, match="choose a name"):
-        store.create(key, b"x")
+    for write in (store.create, store.replace):
+        with pytest.raises(OperatorError, match="choose a name"):
+            write(key, b"x")
 
 
 def test_markers_of_folders_are_no_objects(store: Store, s3_server: S3Server) -> None:

@@ -86,6 +86,48 @@ def test_one_of_many_racing_writers_wins(store: Store) -> None:
     assert keys(store) == ["race"]
 
 
+def test_what_is_replaced_is_read_back_with_a_new_etag(store: Store) -> None:
+    store.replace("control.json", b"paused")
+    before = store.head("control.json")
+    assert store.get("control.json") == b"paused"
+    store.replace("control.json", b"running again")
+    assert store.get("control.json") == b"running again"
+    after = store.head("control.json")
+    assert (after.size_bytes, keys(store)) == (13, ["control.json"])
+    with pytest.raises(ObjectChanged):
+        store.get_range("control.json", start=0, end=3, etag=before.etag)
+
+
+def test_a_created_object_may_be_replaced_and_a_replaced_one_is_not_created(store: Store) -> None:
+    assert store.create("a", b"first")
+    store.replace("a", b"")
+    assert store.get("a") == b""
+    assert not store.create("a", b"first")
+    store.replace("a", b"third")
+    assert store.create("a", b"third")
+
+
+def test_a_reader_sees_the_old_bytes_or_the_new(store: Store) -> None:
+    bodies = {f"{n}".encode() * 50_000 for n in range(8)}
+    store.replace("rewritten", b"0" * 50_000)
+    done = threading.Event()
+
+    def write() -> None:
+        for _ in range(5):
+            for body in sorted(bodies):
+                store.replace("rewritten", body)
+        done.set()
+
+    writer = threading.Thread(target=write)
+    writer.start()
+    seen = []
+    while not done.is_set():
+        seen.append(store.get("rewritten"))
+    writer.join()
+    assert set(seen) <= bodies
+    assert store.get("rewritten") == b"7" * 50_000
+
+
 def test_a_range_is_clamped_to_the_object(store: Store) -> None:
     store.create("ten", b"0123456789")
     assert store.get_range("ten", start=0, end=3) == b"012"

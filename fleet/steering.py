@@ -1,0 +1,156 @@
+"""Commands that steer a job of a fleet: launch and reconcile feed its queue, pause, resume and cancel say whether it is worked."""
+
+import getpass
+from contextlib import suppress
+from typing import Annotated
+
+import typer
+
+from broker.app import make_app
+from broker.queues import ShardQueue
+from fleet import options as o
+from fleet.reconcile import Found, keep_reconciling, reconcile
+from fleet.report import say as say_to
+from fleet.running import EXIT_INTERRUPTED, err
+from fleet.stop import Stop, listening
+from producer.enqueue import WINDOW, feed, planned
+from schemas.control import ControlState
+from schemas.errors import BrokerAwayError, OperatorError
+from storage.control import ASK_SECONDS, read_control, refuse_halted, set_control
+from storage.job import Job
+
+STOPPED = "Stopped. Nothing is lost: run the same command again to go on from here."
+
+Window = Annotated[int, typer.Option(help="Shards that wait in the queue at most.", min=1)]
+Why = Annotated[str, typer.Option("--why", help="A reason, kept in control.json and shown by status.")]
+MaybeBroker = Annotated[str | None, typer.Option("--broker", help="Enqueue there what is open.", envvar="FRAMEFLEET_BROKER_URL")]
+Repeat = Annotated[float | None, typer.Option("--every", help="Keep at it until the job is complete: look every so many seconds.", min=1)]
+
+
+def add_steering(app: typer.Typer) -> None:
+    """Add these commands to the command line."""
+    for command in (launch, reconcile_command, pause, resume, cancel):
+        app.command(command.__name__.removesuffix("_command"))(command)
+
+
+@o.asks
+def launch(asked: o.Asked, broker: o.Broker, window: Window = WINDOW) -> None:
+    """Plan a source and keep a fleet's queue fed until everything is enqueued. Run it again to go on where it stopped."""
+    job, spec = asked.job()
+    refuse_halted(job)
+    stop = Stop(thrown=2)
+    try:
+        with listening(stop):
+            sent = feed(planned(job, spec), job=job, queue=queue_of(broker), stopped=stop, window=window, say=say)
+    except BrokerAwayError as error:
+        raise OperatorError(f"{error} Once it is back, run the same command again.") from error
+    if stop():
+        raise stopped()
+    refuse_halted(job)  # a pause that came seconds before the end may have gone unheard here, but not by the workers
+    say(f"{sent} shards enqueued; watch them with: framefleet status {job.url} --broker {o.without_password(broker)}")
+
+
+def reconcile_command(
+    job: o.JobUrl,
+    broker: o.Broker,
+    every: Repeat = None,
+    window: Window = WINDOW,
+    endpoint_url: o.Endpoint = None,
+    profile: o.Profile = None,
+) -> None:
+    """Enqueue every planned shard that is neither done nor queued nor in work, such as after the broker lost its memory.
+
+    Exit status: 0 enqueued, or complete with --every; 1 failed, or the job is paused or cancelled; 130 interrupted.
+    """
+    place, stop = o.opened(job, endpoint_url, profile), Stop(thrown=2)
+    with listening(stop):
+        if every is None:
+            refuse_halted(place)
+            look(place, queue_of(broker), stop=stop, window=window)
+        elif keep_reconciling(place, queue_of(broker), every_seconds=every, stop=stop, say=say, window=window):
+            say(f"{place.url} is complete; prove it with: framefleet audit {place.url}")
+    if stop():
+        raise stopped()
+
+
+def pause(job: o.JobUrl, why: Why = "", endpoint_url: o.Endpoint = None, profile: o.Profile = None) -> None:
+    """Have producers wait and workers drop a job's shards, within seconds. Nothing is lost or charged."""
+    place = steer(job, ControlState.PAUSED, why=why, endpoint_url=endpoint_url, profile=profile)
+    say(f"Producers and workers obey within {ASK_SECONDS:g} s. To go on with it: framefleet resume {place.url}")
+
+
+def cancel(job: o.JobUrl, why: Why = "", endpoint_url: o.Endpoint = None, profile: o.Profile = None) -> None:
+    """Give a job up: producers end and workers drop its shards, within seconds. What is done stays."""
+    place = steer(job, ControlState.CANCELLED, why=why, endpoint_url=endpoint_url, profile=profile)
+    say(f"Producers and workers obey within {ASK_SECONDS:g} s. What is captioned stays; to go on after all: framefleet resume {place.url}")
+
+
+def resume(
+    job: o.JobUrl,
+    broker: MaybeBroker = None,
+    why: Why = "",
+    window: Window = WINDOW,
+    endpoint_url: o.Endpoint = None,
+    profile: o.Profile = None,
+) -> None:
+    """Go on with a job that is paused or cancelled, and enqueue what is open."""
+    place = steer(job, ControlState.RUNNING, why=why, endpoint_url=endpoint_url, profile=profile)
+    if broker is None:
+        say(f"What is open is enqueued by: framefleet reconcile {place.url} --broker URL")
+        say("A job of this machine alone goes on by running its framefleet caption again.")
+        return
+    stop = Stop(thrown=2)
+    with listening(stop):
+        enqueue_dropped(place, queue_of(broker), stop=stop, window=window)
+    if stop():
+        raise stopped()
+
+
+def enqueue_dropped(job: Job, queue: ShardQueue, *, stop: Stop, window: int) -> None:
+    """Reconcile, and once more if shards seem to be in work: a worker may just be dropping them, for what it was told before."""
+    found = look(job, queue, stop=stop, window=window)
+    if found.sent < found.open and not stop():
+        stop.sleep(ASK_SECONDS)
+        look(job, queue, stop=stop, window=window)
+
+
+def look(job: Job, queue: ShardQueue, *, stop: Stop, window: int) -> Found:
+    """Reconcile, and say what came of it.
+
+    Raises:
+        OperatorError: the broker is away.
+    """
+    try:
+        found = reconcile(job, queue, stop=stop, say=say, window=window)
+    except BrokerAwayError as error:
+        raise OperatorError(f"{error} Once it is back: framefleet reconcile {job.url} --broker URL") from error
+    if not stop():
+        say(str(found))
+    return found
+
+
+def steer(job: str, state: ControlState, *, why: str, endpoint_url: str | None, profile: str | None) -> Job:
+    """Have the last word on a job, and say what it is."""
+    place = o.opened(job, endpoint_url, profile)
+    with suppress(OperatorError):  # it makes no sense, and is written anew
+        before = read_control(place)
+        if before.state is not ControlState.RUNNING:
+            say(f"{place.url} was {before}.")
+    say(f"{place.url} is {set_control(place, state, by=getpass.getuser(), why=why)}.")
+    return place
+
+
+def queue_of(broker: str) -> ShardQueue:
+    """The queue of shards at a broker."""
+    return ShardQueue(make_app(broker))
+
+
+def stopped() -> typer.Exit:
+    """Say that the operator ended the command, which is no failure."""
+    say(STOPPED)
+    return typer.Exit(EXIT_INTERRUPTED)
+
+
+def say(words: str) -> None:
+    """Say something to the operator."""
+    say_to(err, words)
