@@ -119,6 +119,8 @@ class DeadLetter(Model):
     message: str
     attempts: tuple[Attempt, ...]
     fetched: Fetched = Fetched()
+    codec: str = ""
+    """FFmpeg's name of the video's codec (`h264`); empty where it is not known."""
     ffmpeg_log_tail: str = ""
     raw_answer: str = ""
     recipe_id: str
@@ -127,4 +129,4 @@ class DeadLetter(Model):
     earlier: tuple[str, ...] = ()
     """Keys of the letters that earlier tries left."""
     replay: str
-    """The command that tries again."""
+    """The command that shows the failure again, and changes nothing."""

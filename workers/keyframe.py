@@ -70,6 +70,8 @@ class Keyframe:
     decode_seconds: float
     thumbnail: bytes | None = None
     """What near duplicates are known by, see `workers.similarity`; None unless the policy skips them."""
+    codec: str = ""
+    """FFmpeg's name of the video's codec."""
 
 
 @dataclass(frozen=True, slots=True)

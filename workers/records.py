@@ -8,7 +8,7 @@ from schemas.errors import PermanentError
 from schemas.job import JobSpec
 from schemas.reasons import ADVICE
 from schemas.record import Attempt, DeadLetter, Fetched, FrameRecord, Scope, SecondsSpent, Usage
-from schemas.task import ShardTask
+from schemas.task import ShardTask, letter_name
 from schemas.video import VideoRef, frame_id
 from workers.keyframe import Keyframe
 from workers.ladder import Caption
@@ -27,6 +27,7 @@ class Draft:
     pts_seconds: float
     decode_seconds: float
     facts: dict[str, Any]
+    codec: str = ""
     copied_from: str | None = None
     """The frame whose caption this near duplicate will have."""
 
@@ -47,7 +48,7 @@ class Draft:
             "attempts": attempt.number,
             "versions": versions,
         }
-        return cls(frame.frame_index, frame.frames_chosen, frame.pts_seconds, frame.decode_seconds, facts)
+        return cls(frame.frame_index, frame.frames_chosen, frame.pts_seconds, frame.decode_seconds, facts, frame.codec)
 
     @property
     def frame_id(self) -> str:
@@ -77,8 +78,10 @@ class Draft:
     def fault(self, error: PermanentError) -> PermanentError:
         """What a failed caption means for this frame: a copy dies with the frame it was to be copied from, and of the same."""
         if self.copied_from is None:
+            error.codec = self.codec
             return error
-        return PermanentError(error.reason, error.stage, f"It nearly equals frame {self.copied_from}, which failed: {error}")
+        message = f"It nearly equals frame {self.copied_from}, which failed: {error}"
+        return PermanentError(error.reason, error.stage, message, codec=self.codec)
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +97,7 @@ class Death:
 
 
 def letter_of(death: Death, *, task: ShardTask, spec: JobSpec, versions: dict[str, str], attempt: Attempt, fetched: Fetched) -> DeadLetter:
-    """Write the dead letter of a failure, with the command that tries again."""
+    """Write the dead letter of a failure, with the command that shows it."""
     error = death.error
     return DeadLetter(
         job=task.job,
@@ -109,6 +112,7 @@ def letter_of(death: Death, *, task: ShardTask, spec: JobSpec, versions: dict[st
         stage=error.stage,
         message=with_advice(error),
         fetched=fetched,
+        codec=error.codec,
         attempts=(attempt.model_copy(update={"signal": error.signal}),),
         ffmpeg_log_tail=error.log_tail,
         raw_answer=error.raw_answer,
@@ -116,7 +120,9 @@ def letter_of(death: Death, *, task: ShardTask, spec: JobSpec, versions: dict[st
         model=f"{spec.recipe.model.name}@{spec.recipe.model.revision}",
         versions=versions,
         earlier=task.earlier_letters,
-        replay=shlex.join(["framefleet", "dead", "redrive", task.job, "--video", death.video.uri]),
+        replay=shlex.join(
+            ["framefleet", "dead", "replay", task.job, letter_name(task.shard_id, death.place, death.frame_index), "--local"]
+        ),
     )
 
 

@@ -89,6 +89,18 @@ def test_a_copy_dies_of_what_its_source_dies_of(task) -> None:
     assert (fault.log_tail, fault.raw_answer) == ("", "")
 
 
+def test_a_frames_letter_names_the_codec_of_its_keyframe(task) -> None:
+    draft = Draft.of(replace(FRAME, codec="h264"), video=task.videos[0], task=task, attempt=ATTEMPT, versions=VERSIONS)
+    refused = PermanentError(Reason.ENGINE_REFUSED, Stage.CAPTION, "no")
+    assert died(task, draft.fault(refused)).codec == "h264"
+    assert died(task, draft.copying(draft).fault(refused)).codec == "h264"
+
+
+def test_a_videos_letter_names_the_codec_that_its_error_does(task) -> None:
+    assert died(task, PermanentError(Reason.TOO_LARGE, Stage.PROBE, "big", codec="av1")).codec == "av1"
+    assert died(task).codec == ""
+
+
 def test_a_letter_says_why_and_what_to_do(task) -> None:
     found = died(task)
     assert (found.reason, found.stage, found.scope) == (Reason.DECODER_CRASHED, Stage.DECODE, Scope.VIDEO)
@@ -104,7 +116,8 @@ def test_a_letter_about_a_frame_says_which(task) -> None:
 
 def test_a_letters_command_survives_a_shell(task) -> None:
     command = shlex.split(died(task).replay)
-    assert command == ["framefleet", "dead", "redrive", task.job, "--video", task.videos[0].uri]
+    assert command == ["framefleet", "dead", "replay", task.job, f"{task.shard_id}-0", "--local"]
+    assert shlex.split(died(task, frame_index=3).replay)[4] == f"{task.shard_id}-0.3"
 
 
 def test_a_long_message_is_cut(task) -> None:

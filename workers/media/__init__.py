@@ -14,8 +14,9 @@ readers/    indexed, cued, fragmented, transport by an index; scanned the rest
 pictures/   decoding one keyframe alone, and rendering it upright in sRGB
 """
 
+import math
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 
@@ -47,3 +48,7 @@ class Limits:
     """Address space beyond that of the fork server."""
     max_pixels: int = 8192 * 4352
     max_duration_seconds: float = 86_400.0
+
+    def within(self, deadline_seconds: float) -> "Limits":
+        """The same with another deadline, and at least as much time on a processor."""
+        return replace(self, deadline_seconds=deadline_seconds, cpu_seconds=max(self.cpu_seconds, math.ceil(deadline_seconds)))

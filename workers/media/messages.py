@@ -6,7 +6,7 @@ from pydantic import Field, TypeAdapter, field_validator
 
 from schemas.model import Model
 from schemas.reasons import Reason
-from workers.media.wire import MOST_PLANNED
+from workers.media.wire import MOST_PLANNED, printable
 
 Index = Annotated[int, Field(ge=0, lt=2**31)]
 Place = Annotated[int, Field(ge=0, lt=2**63)]
@@ -39,7 +39,7 @@ class Spoken(Model):
     @field_validator("message", "log_tail")
     @classmethod
     def _printable(cls, text: str) -> str:
-        return "".join(letter if letter.isprintable() or letter == "\n" else "?" for letter in text)
+        return printable(text)
 
 
 class Read(Model):
@@ -55,6 +55,13 @@ class Plan(Model):
 
     kind: Literal["plan"]
     ranges: Annotated[tuple[tuple[Place, Place], ...], Field(min_length=1, max_length=MOST_PLANNED)]
+
+
+class Codec(Model):
+    """The container is open, and holds video in this codec, by FFmpeg's name."""
+
+    kind: Literal["codec"]
+    name: Annotated[str, Field(pattern=r"^[0-9a-z_]{1,32}$")]
 
 
 class Opened(Model):
@@ -105,7 +112,7 @@ class Done(Model):
     """Whether the child can take another video; believed only where children are reused."""
 
 
-Message = Plan | Read | Opened | Frame | Dead | Failed | Done
+Message = Plan | Read | Codec | Opened | Frame | Dead | Failed | Done
 _ADAPTER: TypeAdapter[Message] = TypeAdapter(Annotated[Message, Field(discriminator="kind")])
 
 

@@ -35,6 +35,12 @@ class Decoder:
         """
         return self._forkserver.layers()
 
+    def within(self, deadline_seconds: float | None) -> "Decoder":
+        """Decode with another deadline in the same children; as it is for None. Only the first decoder is to be closed."""
+        if deadline_seconds is None:
+            return self
+        return Decoder(limits=self._limits.within(deadline_seconds), forkserver=self._forkserver)
+
     def keyframes(
         self,
         source: ByteSource,

@@ -98,6 +98,7 @@ class Session:
         self._thumbnails = thumbnails
         self._line = Line(child.conversation, seconds=deadline_seconds)
         self._budget = RE_READS * job.size_bytes + SPARE_READ_BYTES
+        self._codec = ""
         self._opened: messages.Opened | None = None
         self._awaited: Iterator[int] = iter(())
 
@@ -108,6 +109,16 @@ class Session:
             PermanentError: the video cannot be read, or its child crashed, hung or misbehaved.
             ForkServerDiedError: the child was swept away with its fork server.
         """
+        self._child.memory.forget_words()
+        try:
+            yield from self._frames()
+        except PermanentError as error:
+            error.codec = self._codec
+            if error.stage is not Stage.FETCH:
+                error.log_tail = error.log_tail or self._child.memory.words()
+            raise
+
+    def _frames(self) -> Iterator[Keyframe | DeadFrame]:
         try:
             self._hand_over(self._job.to_json())
             yield from self._converse()
@@ -130,6 +141,9 @@ class Session:
                     self._hear(plan)
                 case messages.Read() as read:
                     self._serve(read)
+                case messages.Codec() as codec:
+                    _hold(not self._codec, "a codec twice")
+                    self._codec = codec.name
                 case messages.Opened() as opened:
                     self._begin(opened)
                 case messages.Frame() as frame:
@@ -197,11 +211,12 @@ class Session:
             picture=picture,
             decode_seconds=frame.decode_seconds,
             thumbnail=small,
+            codec=self._codec,
         )
 
     def _bury(self, dead: messages.Dead) -> DeadFrame:
         opened = self._next(dead.index)
-        error = PermanentError(dead.reason, Stage.DECODE, dead.message, log_tail=dead.log_tail)
+        error = PermanentError(dead.reason, Stage.DECODE, dead.message, log_tail=dead.log_tail, codec=self._codec)
         return DeadFrame(frame_index=dead.index, frames_chosen=opened.frames_chosen, pts_seconds=dead.pts_seconds, error=error)
 
     def _obituary(self) -> PermanentError | ForkServerDiedError:

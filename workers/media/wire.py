@@ -1,8 +1,8 @@
 """The language between a worker and its decoding child: short packets over a SOCK_SEQPACKET pair, and a memory that both have mapped.
 
-child ──▶ parent   one JSON object each: plan, read, opened, frame, dead_frame, failed, done
+child ──▶ parent   one JSON object each: plan, read, codec, opened, frame, dead_frame, failed, done
 parent ──▶ child   the number of a slot now free, in one byte; or how many bytes lie in the inbox: first the Job, then what was asked for
-memory             the inbox, which the parent writes; behind it slots for pictures, which the child writes
+memory             the inbox, which the parent writes; behind it FFmpeg's last words and slots for pictures, which the child writes
 """
 
 import json
@@ -15,10 +15,18 @@ SLOTS = 8
 MAX_MESSAGE = 16 * 1024
 INBOX_BYTES = 1024 * 1024
 """Bytes a child may ask for at once."""
+LOG_AT = INBOX_BYTES
+"""Where FFmpeg's last words lie, their length before them."""
+LOG_BYTES = 8 * 1024
 MOST_PLANNED = 256
 """Ranges in one plan; a longer one takes several messages."""
 LENGTH = struct.Struct("=I")
-"""How many bytes lie in the inbox."""
+"""How many bytes lie in the inbox, or among the last words."""
+
+
+def printable(text: str) -> str:
+    """A child's words as they may be shown on an operator's terminal."""
+    return "".join(letter if letter.isprintable() or letter == "\n" else "?" for letter in text)
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +51,7 @@ class Job:
 
     def slot_at(self, slot: int) -> int:
         """Where a slot begins in the shared memory."""
-        return INBOX_BYTES + slot * self.slot_bytes
+        return LOG_AT + LOG_BYTES + slot * self.slot_bytes
 
     @property
     def memory_size(self) -> int:

@@ -1,6 +1,7 @@
 """A fork server whose locked children do what a file tells them to, if it tells: what an exploited decoder would do."""
 
 import ctypes
+import logging
 import os
 from collections.abc import Callable
 
@@ -24,6 +25,7 @@ def _misbehave(job: Job, channel: Channel, _: Report) -> None:
 
 
 def _segfault() -> None:
+    logging.getLogger("libav").error("a last word")
     ctypes.string_at(0)
 
 

@@ -52,12 +52,16 @@ class Told:
 
     job: Job
     source: Counted
+    codecs: list[str] = field(default_factory=list)
     stream_index: int = -1
     frames_chosen: int = 0
     frames: list[tuple[int, int, float, bytes]] = field(default_factory=list)
     """Index, pts, the same in seconds, and the picture as decoded."""
     dead_frames: list[tuple[int, float | None, Reason]] = field(default_factory=list)
     key_bytes: int = 0
+
+    def codec(self, name: str) -> None:
+        self.codecs.append(name)
 
     def opened(self, stream_index: int, frames_chosen: int) -> None:
         assert not self.frames_chosen, "opened twice"

@@ -4,6 +4,7 @@ import os
 from concurrent.futures import ThreadPoolExecutor
 
 import clips
+import pytest
 from clips import Bytes, Clip
 from misdeeds import MISDEEDS, SIGN
 from processes import children_of, eventually, is_alive
@@ -48,3 +49,13 @@ def test_whatever_a_child_does_it_gets_its_reason_and_its_neighbours_their_pictu
         assert eventually(lambda: not [child for one in forkservers if is_alive(one) for child in children_of(one)])
     assert eventually(lambda: set(children_of(os.getpid())) <= before)
     assert len(os.listdir("/proc/self/fd")) == descriptors  # noqa: PTH208
+
+
+def test_a_child_that_crashes_leaves_ffmpegs_last_words_to_itself_alone() -> None:
+    tails = []
+    with Decoder(limits=LIMITS, forkserver=ForkServer(module="tests.workers.media.misdeeds")) as decoder:
+        for name in ("segfault", "abort"):
+            with pytest.raises(PermanentError) as caught:
+                list(decoder.keyframes(Bytes(SIGN + name.encode()), policy=KeyframePolicy(), image=ImageSize()))
+            tails.append(caught.value.log_tail)
+    assert tails == ["a last word", ""]

@@ -45,6 +45,9 @@ class OneObject:
     def create(self, key: str, body: bytes) -> bool:
         raise NotImplementedError(key, body)
 
+    def replace(self, key: str, body: bytes) -> None:
+        raise NotImplementedError(key, body)
+
 
 def source_of(store: OneObject, size_bytes: int | None = None, costs: ReadCosts = ReadCosts()) -> StoreSource:  # noqa: B008
     size = len(store.body) if size_bytes is None else size_bytes

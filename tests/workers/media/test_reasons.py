@@ -53,3 +53,36 @@ def test_the_limits_are_the_decoders_own(decode) -> None:
     with Decoder(limits=Limits(max_pixels=100 * 96)) as small, Decoder(limits=Limits(max_duration_seconds=3)) as short:
         assert reason_of(decode, clip, by=small) is Reason.TOO_LARGE
         assert reason_of(decode, clip, by=short) is Reason.TOO_LONG
+
+
+CODECS = {
+    "encrypted.mp4": "h264",
+    "no_keyframe.mp4": "h264",
+    "too_long.mkv": "h264",
+    "too_large.mkv": "mjpeg",
+    "text.mp4": "",
+    "audio_only.m4a": "",
+    "unknown_codec.mp4": "",
+    "truncated_no_index.mp4": "",
+}
+
+
+@pytest.mark.parametrize("name", CODECS)
+def test_a_refusal_names_the_codec_where_it_was_found_out(name: str, decode) -> None:
+    with pytest.raises(PermanentError) as caught:
+        decode(clips.bad_files()[name]())
+    assert caught.value.codec == CODECS[name]
+
+
+@pytest.mark.parametrize(
+    ("clip", "codec"),
+    [
+        (Clip(), "h264"),
+        (Clip(options=clips.FRAGMENTED), "h264"),
+        (Clip(container="matroska", codec="libvpx-vp9"), "vp9"),
+        (Clip(container="mpegts", codec="mpeg2video"), "mpeg2video"),
+        (Clip(container="avi", codec="mpeg4"), "mpeg4"),
+    ],
+)
+def test_every_reader_names_the_codec_as_ffmpeg_does(clip: Clip, codec: str, decode) -> None:
+    assert {frame.codec for frame in decode(clips.make(clip))} == {codec}

@@ -37,7 +37,7 @@ def live(conversation: int, memory: int, *, lock: Lock, deed: Deed | None = None
         channel = Channel(socket.socket(fileno=conversation), memory)
         os.close(memory)
         job = channel.job()
-        log = LogLines()
+        log = LogLines(channel.memory)
         log.listen()
         report = Report(channel, Pictures(channel.memory, job), job, log)
         lock.close(memory_bytes=job.memory_bytes, cpu_seconds=job.cpu_seconds)

@@ -24,6 +24,13 @@ class Report:
         self._job = job
         self._log = log
         self._begun = time.process_time()
+        self._codec_is_told = False
+
+    def codec(self, name: str) -> None:
+        """The container is open, and holds video in this codec. Said once, however often a reader opens it."""
+        if not self._codec_is_told:
+            self._codec_is_told = True
+            self._channel.say("codec", name=name)
 
     def opened(self, stream_index: int, frames_chosen: int) -> None:
         """The video is open and its keyframes are chosen."""

@@ -7,6 +7,8 @@ import os
 import numpy as np
 import numpy.typing as npt
 
+from workers.media.wire import LENGTH, LOG_AT, LOG_BYTES, printable
+
 SEALS = fcntl.F_ADD_SEALS, fcntl.F_SEAL_SEAL | fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW
 
 
@@ -23,6 +25,17 @@ class SharedMemory:
     def put(self, body: bytes | memoryview) -> None:
         """Lay bytes into the inbox."""
         self._mapped[: len(body)] = body
+
+    def forget_words(self) -> None:
+        """Empty the place of FFmpeg's last words: the memory outlives its children, and these would be another video's."""
+        self._mapped[LOG_AT : LOG_AT + LOG_BYTES] = bytes(LOG_BYTES)
+
+    def words(self) -> str:
+        """Read what FFmpeg said last, as far as the child tells: a stranger's words, of which but the printable are kept."""
+        (length,) = LENGTH.unpack_from(self._mapped, LOG_AT)
+        begins = LOG_AT + LENGTH.size
+        body = self._mapped[begins : begins + min(length, LOG_BYTES - LENGTH.size)]
+        return printable(body.decode(errors="replace"))
 
     def pixels(self, start: int, *, width: int, height: int) -> npt.NDArray[np.uint8]:
         """View a picture, of shape (height, width, 3). The child can change it still: read each pixel once, then free its slot.

@@ -66,7 +66,7 @@ class Reel:
 def report_indexed(file: ObjectFile, job: Job, report: Report) -> None:
     """Choose among the index's keyframes and report each chosen one."""
     file.end_at_holes()
-    video = open_video(file, "mov", job, header_suffices=True, buffer_size=BUFFER_BYTES)
+    video = open_video(file, "mov", job, tell_codec=report.codec, header_suffices=True, buffer_size=BUFFER_BYTES)
     for stream in video.container.streams:
         stream.discard = Discard.default if stream.index == video.stream.index else Discard.all
     chosen = _choose(video, job)

@@ -1,5 +1,6 @@
 """Opens a container with FFmpeg, as far from its own devices as options allow, and picks its video stream."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any, NoReturn
@@ -50,14 +51,16 @@ class Video:
     time_base: Fraction
 
 
-def open_video(file: ObjectFile | Excerpt, demuxer: str, job: Job, *, header_suffices: bool, buffer_size: int) -> Video:
-    """Open a container with the demuxer that its magic called for.
+def open_video(
+    file: ObjectFile | Excerpt, demuxer: str, job: Job, *, tell_codec: Callable[[str], None], header_suffices: bool, buffer_size: int
+) -> Video:
+    """Open a container with the demuxer that its magic called for; its codec is told before anything else can go wrong.
 
     Raises:
         UnreadableError: there is no video stream in it that can be decoded within the job's limits.
         Exception: FFmpeg or PyAV could make no sense of it; whatever they raise.
     """
-    return _open(file, demuxer, job, OPTIONS | (NO_PROBE if header_suffices else PROBE), buffer_size)
+    return _open(file, demuxer, job, OPTIONS | (NO_PROBE if header_suffices else PROBE), buffer_size, tell_codec)
 
 
 def open_to_demux(file: Excerpt, demuxer: str, job: Job, *, buffer_size: int) -> Video:
@@ -75,12 +78,21 @@ def open_to_demux(file: Excerpt, demuxer: str, job: Job, *, buffer_size: int) ->
         av.logging.set_level(level)
 
 
-def _open(file: ObjectFile | Excerpt, demuxer: str, job: Job, options: dict[str, str], buffer_size: int) -> Video:
+def _open(
+    file: ObjectFile | Excerpt,
+    demuxer: str,
+    job: Job,
+    options: dict[str, str],
+    buffer_size: int,
+    tell_codec: Callable[[str], None] = lambda _: None,
+) -> Video:
     file.seek(0)
     container = av.open(
         file, "r", format=demuxer, options=options, metadata_errors="ignore", buffer_size=buffer_size, io_open=_open_nothing
     )
     stream = _video_stream(container)
+    if stream.codec_context is not None:
+        tell_codec(stream.codec_context.codec.canonical_name)
     _check(container, stream, job)
     codec = stream.codec_context
     codec.thread_count = 1

@@ -3,7 +3,7 @@
 A piece is demuxed out of a file made of the container's header and the piece: time stamps, parameters and side data are FFmpeg's own.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Protocol
 
 from av.error import FFmpegError
@@ -46,14 +46,14 @@ class Piece(Protocol):
 class Reel:
     """Pieces of an object, and the decoder that they all go through."""
 
-    def __init__(self, file: ObjectFile, job: Job, demuxer: str, pieces: Sequence[Piece]) -> None:
+    def __init__(self, file: ObjectFile, job: Job, demuxer: str, pieces: Sequence[Piece], *, tell_codec: Callable[[str], None]) -> None:
         self._file = file
         self._job = job
         self._demuxer = demuxer
         self._pieces = pieces
         self.plan(range(min(VERIFIED, len(pieces))))
         self._first = [self._excerpt(piece) for piece in pieces[:VERIFIED]]
-        self.video = open_video(self._first[0], demuxer, job, header_suffices=False, buffer_size=BUFFER_BYTES)
+        self.video = open_video(self._first[0], demuxer, job, tell_codec=tell_codec, header_suffices=False, buffer_size=BUFFER_BYTES)
 
     def plan(self, indexes: Iterable[int]) -> None:
         """Announce the bytes of these pieces."""
@@ -92,7 +92,7 @@ def report_pieces(file: ObjectFile, job: Job, report: Report, demuxer: str, piec
         UnusableIndexError: the first of them are no keyframes; nothing is reported yet.
     """
     try:
-        reel = Reel(file, job, demuxer, pieces)
+        reel = Reel(file, job, demuxer, pieces, tell_codec=report.codec)
     except FFmpegError as error:
         raise UnusableIndexError("The index leads to nothing that FFmpeg knows.") from error
     for index in range(min(VERIFIED, len(pieces))):

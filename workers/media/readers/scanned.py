@@ -88,7 +88,7 @@ def report_scanned(file: ObjectFile, job: Job, report: Report, demuxer: str) -> 
     Where the pass breaks off, or the file is visibly cut, one dead frame more stands for what cannot be read.
     """
     try:
-        video = open_video(file, demuxer, job, header_suffices=False, buffer_size=BUFFER_BYTES)
+        video = open_video(file, demuxer, job, tell_codec=report.codec, header_suffices=False, buffer_size=BUFFER_BYTES)
     except FFmpegError as error:
         if declared_end(file, demuxer) > file.size_bytes:
             raise UnreadableError(Reason.TRUNCATED, f"The file ends too early to be opened: {error}") from error
@@ -104,7 +104,7 @@ def report_scanned(file: ObjectFile, job: Job, report: Report, demuxer: str) -> 
         _report_chosen(video, report, chosen, scan, ((ordinal, scan.held[ordinal]) for ordinal in chosen))
     else:
         video.container.close()
-        again = open_video(file, demuxer, job, header_suffices=False, buffer_size=BUFFER_BYTES)
+        again = open_video(file, demuxer, job, tell_codec=report.codec, header_suffices=False, buffer_size=BUFFER_BYTES)
         _report_chosen(again, report, chosen, scan, enumerate(_key_packets(again, file)))
     if broken is not None and len(chosen) in report.wanted(len(chosen) + 1):
         report.dead(len(chosen), None, broken)

@@ -42,7 +42,7 @@ def report_transport(file: ObjectFile, job: Job, report: Report) -> None:
     _check_step(file, tables)
     try:
         found = list(_found(file, Growth(file, job, tables, most), job, _places(file.size_bytes, most, tables.packet_bytes)))
-        video = open_video(found[0].excerpt, "mpegts", job, header_suffices=False, buffer_size=BUFFER_BYTES)
+        video = open_video(found[0].excerpt, "mpegts", job, tell_codec=report.codec, header_suffices=False, buffer_size=BUFFER_BYTES)
     except (FFmpegError, UnreadableError) as error:
         raise UnusableIndexError("A part of the stream makes no sense.") from error
     check_duration(found[-1].seconds - found[0].seconds, job)
