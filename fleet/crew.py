@@ -9,10 +9,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from broker.embedded import start_child
+from fleet.supervisor import BOX_VARIABLE, BROKER_VARIABLE, QUIET_ENDS, ending, tell_of
 from schemas.errors import OperatorError
 from workers.tasks import EXIT_UNFIT
 
-RESTARTS = 3
+RESTARTS = 6
 """How often workers may end by themselves, without a frame captioned in between, before the run is given up."""
 
 
@@ -44,6 +45,7 @@ class Crew:
             if process.poll() is None:
                 continue
             self._ends += 1
+            self._tell_of(number, process)
             if self._ends > RESTARTS or (process.returncode == EXIT_UNFIT and not frames):
                 raise OperatorError(f"The workers cannot go on (the last one ended with {ending(process.returncode)}).")
             self._processes[number] = self._spawn(number)
@@ -68,10 +70,14 @@ class Crew:
             process.wait()
 
     def _spawn(self, number: int) -> "subprocess.Popen[bytes]":
+        env = {**self.env, BOX_VARIABLE: str(self._box(number)), "FRAMEFLEET_WORKERS_ALIKE": "true"}
         with (self.logs / f"worker-{number}.log").open("ab") as log:
-            return start_child([sys.executable, "-m", "fleet.cli", "worker"], env=self.env, log=log.fileno())
+            return start_child([sys.executable, "-m", "fleet.cli", "worker"], env=env, log=log.fileno())
 
+    def _box(self, number: int) -> Path:
+        return self.logs / f"worker-{number}.box"
 
-def ending(status: int) -> str:
-    """Say in words how a process ended."""
-    return f"signal {signal.Signals(-status).name}" if status < 0 else f"exit status {status}"
+    def _tell_of(self, number: int, process: "subprocess.Popen[bytes]") -> None:
+        if process.returncode not in QUIET_ENDS:
+            tell_of(process.pid, process.returncode, box=self._box(number), broker_url=self.env[BROKER_VARIABLE])
+        self._box(number).unlink(missing_ok=True)

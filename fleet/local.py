@@ -2,7 +2,6 @@
 
 import os
 import shutil
-import signal
 import tempfile
 import threading
 import time
@@ -10,22 +9,25 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from types import FrameType
 
 from broker.app import make_app
+from broker.breaker import Breaker
 from broker.embedded import embedded_redis
 from broker.progress import Progress, Tally, faults
 from broker.queues import ShardQueue
-from fleet.audit import AuditReport, audit, plan_of, read_all
+from broker.trials import Trials
+from fleet.audit import AuditReport, audit
 from fleet.crew import Crew
+from fleet.reconcile import open_work
+from fleet.stop import LOOK_SECONDS, Stop, listening
 from fleet.view import Snapshot, View
 from producer.enqueue import feed
 from schemas.errors import OperatorError
 from schemas.task import ShardTask
+from storage.control import Heed, obey, refuse_halted
 from storage.job import Job
 from workers.settings import read_settings
 
-LOOK_SECONDS = 0.2
 IDLE_LOOKS = 3
 """How many looks in a row must find the queue empty before storage is asked whether all is done."""
 ATTEMPTS = 8
@@ -34,32 +36,6 @@ ATTEMPTS = 8
 
 class Interrupted(Exception):  # noqa: N818 - it is what the operator did, not what went wrong
     """The operator stopped the run; running again goes on from here."""
-
-
-@dataclass(slots=True)
-class Stop:
-    """Ctrl-C, counted: the first drains, the second stops."""
-
-    asked: int = 0
-
-    def __call__(self) -> bool:
-        """Whether to stop taking up work."""
-        return self.asked > 0
-
-
-@contextmanager
-def listening(stop: Stop) -> Iterator[None]:
-    """Count SIGINT and SIGTERM while the block runs."""
-
-    def ask(_signal: int, _frame: FrameType | None) -> None:
-        stop.asked += 1
-
-    before = {number: signal.signal(number, ask) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
 
 
 @dataclass(slots=True)
@@ -110,8 +86,10 @@ def run_here(job: Job, tasks: Iterable[ShardTask], *, workers: int, env: Mapping
 
     Raises:
         OperatorError: the source cannot be read, or the workers cannot go on.
+        HaltedError: the job is paused or cancelled, or was so from elsewhere while it ran; nothing is lost.
         Interrupted: the operator stopped it; nothing is lost.
     """
+    refuse_halted(job)
     if job.plan_complete() is not None and not open_work(job):
         return audit(job)
     read_settings()  # what every worker would leave for is said at once
@@ -144,13 +122,6 @@ def worker_logs() -> Iterator[Path]:
             shutil.rmtree(folder, ignore_errors=True)
 
 
-def open_work(job: Job) -> list[ShardTask]:
-    """What storage lacks: planned shards and redrives without an object, or else committed shards with gaps."""
-    planned, committed = plan_of(job), {shard for shard, _ in job.committed()}
-    lacking = [task for task in (*planned.values(), *job.redrives()) if task.shard_id not in committed]
-    return lacking or read_all(job, planned).incomplete
-
-
 class Run:
     """One run on one machine."""
 
@@ -159,8 +130,11 @@ class Run:
         app = make_app(broker_url)
         self._app, self._job, self._crew, self._stop, self._view = app, job, crew, stop, view
         self._queue, self._progress, self._ledger = ShardQueue(app), Progress(app, job.url), Ledger()
+        self._trials = Trials(app, job.url)
         self._planned: Callable[[], bool] = lambda: False
-        self._heard = ""
+        self._heed = Heed(job)
+        self._heard, self._halted = "", False
+        self._breaker = Breaker(app)
         self._begun = False
         self._view.note("starting the workers")
 
@@ -187,7 +161,7 @@ class Run:
         )
 
     def _feed(self, tasks: Iterable[ShardTask]) -> int:
-        return feed(tasks, job=self._job, queue=self._queue, stopped=self._stop)
+        return feed(tasks, job=self._job, queue=self._queue, stopped=self._stop, say=self._view.note)
 
     def _reconcile(self) -> int:
         """Enqueue what storage lacks: planned shards without an object, and committed ones with gaps."""
@@ -202,6 +176,7 @@ class Run:
         while idle < IDLE_LOOKS:
             if self._stop.asked:
                 self._drain()
+            obey(self._job, self._heed.control())
             self._look()
             idle = idle + 1 if over() else 0
             time.sleep(LOOK_SECONDS)
@@ -209,7 +184,7 @@ class Run:
     def _look(self) -> None:
         tally = self._progress.tally()
         self._crew.tend(frames=tally.frames + tally.dead)
-        worst = max(self._progress.attempts().items(), key=lambda item: item[1], default=("", 0))
+        worst = max(self._trials.attempts().items(), key=lambda item: item[1], default=("", 0))
         if worst[1] > ATTEMPTS:
             raise OperatorError(f"Shard {worst[0]} came back {worst[1]} times.")
         self._listen()
@@ -224,6 +199,13 @@ class Run:
         if said != self._heard:
             self._heard = said
             self._view.say(f"A worker says: {said}")
+        if (why := self._breaker.state()) and not self._halted:
+            self._view.say(
+                f"The breaker is open: {why.in_words()}. That is the fleet's fault: nothing but a probe is worked until it goes well."
+            )
+        elif self._halted and not why:
+            self._view.say("The breaker is closed again: work goes on.")
+        self._halted = why is not None
 
     def _show(self, tally: Tally) -> None:
         done = min(self._ledger.videos, self._ledger.before + tally.videos)

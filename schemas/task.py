@@ -2,14 +2,23 @@
 
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Annotated
+from typing import Annotated, Any
 
-from pydantic import Field
+from pydantic import Field, SerializerFunctionWrapHandler, model_serializer
 
 from schemas.model import Model, content_name
 from schemas.video import VideoRef
 
-ShardId = Annotated[str, Field(pattern=r"^[0-9a-f]{32}(\.[0-9a-z]+)*$")]
+SHARD_ID = r"^[0-9a-f]{32}(\.[0-9a-z]+)*$"
+ShardId = Annotated[str, Field(pattern=SHARD_ID)]
+
+
+class Changes(Model):
+    """What a redrive has otherwise than its fleet and its recipe; None leaves it as it is. No part of the recipe, nor of any name."""
+
+    decode_deadline_seconds: Annotated[float, Field(gt=0)] | None = None
+    frame_deadline_seconds: Annotated[float, Field(gt=0)] | None = None
+    max_tokens: Annotated[int, Field(ge=1)] | None = None
 
 
 class ShardTask(Model):
@@ -24,6 +33,15 @@ class ShardTask(Model):
     """Frame indexes to caption, where a descendant stands for the missing frames of its single video; None means all."""
     earlier_letters: tuple[str, ...] = ()
     """Keys of the dead letters that a redrive answers; a new letter names them."""
+    changes: Changes = Changes()
+
+    @model_serializer(mode="wrap")
+    def _without_empty_changes(self, written: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Leave out changes where there are none: most tasks know of none, and their bytes stay what they were."""
+        fields: dict[str, Any] = written(self)
+        if self.changes == Changes():
+            fields.pop("changes", None)
+        return fields
 
 
 class Split(Model):
@@ -52,8 +70,12 @@ def captions_key(shard: str, suffix: str = "") -> str:
 
 def letter_key(shard: str, place: int, frame_index: int | None = None) -> str:
     """Where the dead letter of a video (or of one of its frames) lies, relative to the job."""
-    letter = f"{place}" if frame_index is None else f"{place}.{frame_index}"
-    return f"dead/{shard[:2]}/{shard}-{letter}.json"
+    return f"dead/{shard[:2]}/{letter_name(shard, place, frame_index)}.json"
+
+
+def letter_name(shard: str, place: int, frame_index: int | None = None) -> str:
+    """What a dead letter is called; its key ends with it."""
+    return f"{shard}-{place}" if frame_index is None else f"{shard}-{place}.{frame_index}"
 
 
 def redrive_key(shard: str) -> str:

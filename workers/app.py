@@ -6,7 +6,7 @@ from contextlib import suppress
 from typing import Any, NoReturn
 
 from celery.platforms import SecurityWarning
-from celery.signals import setup_logging, worker_init, worker_shutdown
+from celery.signals import setup_logging, worker_init, worker_shutdown, worker_shutting_down
 from celery.worker import state
 
 from broker.app import make_app
@@ -15,6 +15,7 @@ from schemas.errors import EngineDiedError, FleetError, OperatorError
 from workers.settings import read_settings
 from workers.tasks import EXIT_ENGINE_DIED, EXIT_UNFIT, CaptionShard
 
+warnings.simplefilter("ignore", SecurityWarning)  # about root and pickle; messages are JSON only
 settings = read_settings()
 app = make_app(settings.broker_url)
 caption_shard = app.register_task(CaptionShard())
@@ -29,7 +30,6 @@ def log_plainly(**_: Any) -> None:
     for noisy in ("celery", "httpx", "kombu", "amqp"):
         logging.getLogger(noisy).setLevel(logging.WARNING)
     logging.getLogger("celery.app.trace").setLevel(logging.ERROR)  # tells a second time, with traceback, of every shard put back
-    warnings.simplefilter("ignore", SecurityWarning)  # about root and pickle; messages are JSON only
 
 
 @worker_init.connect  # type: ignore[untyped-decorator]
@@ -51,6 +51,12 @@ def _leave(error: Exception, status: int) -> NoReturn:
     with suppress(OperatorError):
         report_fault(app, str(error))
     raise SystemExit(status) from error
+
+
+@worker_shutting_down.connect  # type: ignore[untyped-decorator]
+def drain_room(**_: Any) -> None:
+    """Begin to leave: a grace is all there is."""
+    caption_shard.drain()
 
 
 @worker_shutdown.connect  # type: ignore[untyped-decorator]

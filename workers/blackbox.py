@@ -58,6 +58,10 @@ class BlackBox:
         self._free = list(range(PLACES))
         self._lock = threading.Lock()
 
+    def steps(self) -> list[Step]:
+        """What is under way now."""
+        return _steps(self._memory[:])
+
     @contextmanager
     def place(self) -> "Iterator[Place]":
         """Lend a place for one shard; it is blank again behind the block."""
@@ -92,7 +96,10 @@ class Place:
 
 def steps_in(path: Path) -> list[Step]:
     """Read what a worker was at; a step that was cut by its death is left out."""
-    body = path.read_bytes() if path.exists() else b""
+    return _steps(path.read_bytes() if path.exists() else b"")
+
+
+def _steps(body: bytes) -> list[Step]:
     written = (body[start : start + PLACE_BYTES].rstrip(b"\0") for start in range(0, len(body), PLACE_BYTES))
     return [step for text in written if text and (step := _parsed(text))]
 

@@ -64,8 +64,8 @@ class Feed:
             self.close()
             raise
 
-    def caption(self, picture: Picture, recipe: Recipe, *, turn: int) -> "Future[Caption]":
-        """Start captioning a picture; waits while as many pictures are held as may be.
+    def caption(self, picture: Picture, recipe: Recipe, *, turn: int, deadline_seconds: float | None = None) -> "Future[Caption]":
+        """Start captioning a picture, with a deadline of its own if there is one; waits while as many pictures are held as may be.
 
         Raises:
             FatalError: the engine is lost.
@@ -75,7 +75,9 @@ class Feed:
         self.backlog.enter(size_bytes, turn=turn)
         try:
             self._check()
-            future = asyncio.run_coroutine_threadsafe(self._caption(picture, recipe), self._loop)
+            future = asyncio.run_coroutine_threadsafe(
+                self._caption(picture, recipe, deadline_seconds or self._deadline_seconds), self._loop
+            )
         except BaseException:
             self.backlog.leave(size_bytes)
             raise
@@ -91,12 +93,12 @@ class Feed:
         finally:
             self._stop()
 
-    async def _caption(self, picture: Picture, recipe: Recipe) -> Caption:
+    async def _caption(self, picture: Picture, recipe: Recipe, deadline_seconds: float) -> Caption:
         self._own(asyncio.current_task())
         try:
             async with self.gate:
                 self._check()
-                return await self._annotated(picture, recipe)
+                return await self._annotated(picture, recipe, deadline_seconds)
         except (FleetError, asyncio.CancelledError) as error:
             del picture
             forget_way(error)
@@ -106,15 +108,16 @@ class Feed:
                 self._check()
             raise
 
-    async def _annotated(self, picture: Picture, recipe: Recipe) -> Caption:
+    async def _annotated(self, picture: Picture, recipe: Recipe, deadline_seconds: float) -> Caption:
         """Caption a picture; one that is late while nobody at all was answered is not to blame."""
         before = self._answers()
         try:
-            return await annotate(self.engine, picture, recipe, counts=self.rungs, deadline_seconds=self._deadline_seconds)
+            return await annotate(self.engine, picture, recipe, counts=self.rungs, deadline_seconds=deadline_seconds)
         except PermanentError as error:
             endless = self.gate.in_flight == 1 and error.raw_answer  # the engine speaks, to this one alone, without an end
-            if error.reason is Reason.ENGINE_TIMEOUT and self._answers() == before and not endless:
-                raise EngineDiedError(f"The engine answered nobody for {self._deadline_seconds:g} s.") from error
+            silent = self._answers() == before and deadline_seconds >= self._deadline_seconds  # a shorter one of its own proves nothing
+            if error.reason is Reason.ENGINE_TIMEOUT and silent and not endless:
+                raise EngineDiedError(f"The engine answered nobody for {deadline_seconds:g} s.") from error
             raise
 
     def _answers(self) -> int:

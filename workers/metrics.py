@@ -3,6 +3,7 @@
 import logging
 import threading
 from collections import defaultdict
+from collections.abc import Callable
 from contextlib import suppress
 
 from broker.app import App
@@ -19,10 +20,11 @@ log = logging.getLogger(__name__)
 class Reporter:
     """Adds up tallies by job and sends them on with the worker's vitals, so that a frame costs no round trip."""
 
-    def __init__(self, app: App, pulse: Pulse) -> None:
-        """Start telling the broker of this application."""
+    def __init__(self, app: App, pulse: Pulse, *, look: Callable[[], None] = lambda: None) -> None:
+        """Start telling the broker of this application; `look` is called each time."""
         self._app = app
         self._pulse = pulse
+        self._look = look
         self._lock = threading.Lock()
         self._tallies: defaultdict[str, Tally] = defaultdict(Tally)
         self._stopped = threading.Event()
@@ -57,6 +59,7 @@ class Reporter:
         while not self._stopped.wait(FLUSH_SECONDS):
             self.flush()
             self._tell()
+            self._look()
 
     def _tell(self) -> None:
         try:

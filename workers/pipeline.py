@@ -1,14 +1,15 @@
 """The story of a shard: fetch, decode, caption, validate, commit. Everything else in this room is a footnote to it."""
 
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import dataclass, field
 
 from broker.progress import Tally
 from schemas.errors import PermanentError
 from schemas.job import JobSpec
+from schemas.reasons import Stage
 from schemas.record import Attempt, DeadLetter, Fetched, FrameRecord
 from schemas.task import ShardTask
 from schemas.video import VideoRef
@@ -22,6 +23,7 @@ from workers.media import ByteSource
 from workers.records import Death, Draft, letter_of
 from workers.room import Room
 from workers.similarity import distance
+from workers.watch import Watch
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +79,7 @@ class ShardRun:
     room: Room
     attempt: Attempt
     count: Callable[[Tally], None]
+    watch: Watch = field(default_factory=Watch)
 
     def run(self) -> list[ShardTask]:
         """Work the shard to its end, whoever began it; returns the shards that stand for what it leaves open.
@@ -84,12 +87,21 @@ class ShardRun:
         Raises:
             TransientError: storage or the engine is busy; nothing was committed.
             FatalError: this worker is unfit to go on.
+            FleetError: whoever watches says stop; nothing was committed.
         """
         if self.job.is_committed(self.task.shard_id, self.spec):
             return remainder(self.job, self.task)
         outcomes = list(self._outcomes())
+        self.watch.judge(outcomes)
+        return self.end(outcomes)
+
+    def end(self, outcomes: Sequence[Outcome]) -> list[ShardTask]:
+        """Commit what became of the videos, and then write the letters of the dead; returns what is left open."""
+        self.watch.at(Stage.COMMIT)
         if not self.job.commit(self.task, [record for outcome in outcomes for record in outcome.records], self.spec):
             return remainder(self.job, self.task)
+        self.watch.committed()
+        self.count(Tally(videos=len(outcomes), dead=sum(len(outcome.deaths) for outcome in outcomes)))
         for outcome in outcomes:
             for death in outcome.deaths:
                 self.job.write_letter(self._letter(death, outcome.fetched))
@@ -104,6 +116,7 @@ class ShardRun:
         turn = self.room.turn()
         try:
             for place, video in enumerate(self.task.videos):
+                self.watch.check()
                 works.append(VideoWork(place, video, turn))
                 self._start(works[-1])
                 while works and works[0].done():
@@ -119,6 +132,7 @@ class ShardRun:
     def _start(self, work: VideoWork) -> None:
         """Decode a video's keyframes and hand each to the engine at once; what cannot be read is dead, and harms nobody else."""
         only = None if self.task.only_frames is None else frozenset(self.task.only_frames)
+        self.watch.at(Stage.FETCH, work.place)
         try:
             with closing(open_video(work.video, costs=self.room.read_costs)) as source:
                 try:
@@ -130,13 +144,26 @@ class ShardRun:
             work.deaths.extend(unreached(work, verdict(error, work.video, task=self.task, job=self.job), only))
 
     def _decode(self, work: VideoWork, source: ByteSource, only: frozenset[int] | None) -> None:
-        for frame in self.room.keyframes(source, self.spec.recipe, only_frames=only):
+        self.watch.at(Stage.DECODE, work.place)
+        for frame in self.room.keyframes(source, self.spec.recipe, only_frames=only, changes=self.task.changes):
+            self.watch.check()
             work.frames_chosen = frame.frames_chosen
             if isinstance(frame, Keyframe):
-                work.captions.append(self._caption(work, frame))
-                work.captions[-1][1].add_done_callback(self._count_frame)
+                self._take(work, frame)
             else:
                 work.deaths.append(Death(work.place, work.video, frame.error, frame.frame_index, frame.frames_chosen, frame.pts_seconds))
+            self.watch.at(Stage.DECODE, work.place)
+
+    def _take(self, work: VideoWork, frame: Keyframe) -> None:
+        """Have a keyframe captioned, and wait for that only where a crash must tell who is guilty."""
+        if self.watch.serial:
+            self.watch.at(Stage.CAPTION, work.place)
+        work.captions.append(self._caption(work, frame))
+        future = work.captions[-1][1]
+        future.add_done_callback(self._count_frame)
+        if self.watch.serial:
+            with suppress(PermanentError):  # told when the video is finished
+                self.watch.result(future)
 
     def _caption(self, work: VideoWork, frame: Keyframe) -> tuple[Draft, "Future[Caption]"]:
         """Hand a keyframe to the engine, unless it nearly equals the last one handed over.
@@ -146,23 +173,27 @@ class ShardRun:
         recipe, original = self.spec.recipe, work.original
         draft = Draft.of(frame, video=work.video, task=self.task, attempt=self.attempt, versions=self.room.versions)
         if frame.thumbnail is None:
-            return draft, self.room.caption(frame.picture, recipe, turn=work.turn)
+            return draft, self._ask(work, frame)
         if original and distance(frame.thumbnail, original.thumbnail) <= recipe.keyframes.duplicate_distance:
             return draft.copying(original.draft), original.caption
-        work.original = Original(draft, frame.thumbnail, self.room.caption(frame.picture, recipe, turn=work.turn))
+        work.original = Original(draft, frame.thumbnail, self._ask(work, frame))
         return draft, work.original.caption
+
+    def _ask(self, work: VideoWork, frame: Keyframe) -> "Future[Caption]":
+        return self.room.caption(frame.picture, self.spec.recipe, turn=work.turn, changes=self.task.changes)
 
     def _finish(self, work: VideoWork) -> Outcome:
         """Wait for a video's captions."""
         records, deaths = [], list(work.deaths)
         for draft, future in work.captions:
+            self.watch.at(Stage.CAPTION, work.place)
             try:
-                records.append(draft.complete(future.result(), fetched=work.fetched))
+                records.append(draft.complete(self.watch.result(future), fetched=work.fetched))
             except PermanentError as error:
                 deaths.append(Death(work.place, work.video, draft.fault(error), draft.frame_index, draft.frames_chosen, draft.pts_seconds))
         read = work.fetched
         size = work.video.size_bytes
-        self.count(Tally(videos=1, dead=len(deaths), bytes_read=read.bytes_read, requests=read.requests, object_bytes=size))
+        self.count(Tally(bytes_read=read.bytes_read, requests=read.requests, object_bytes=size))
         return Outcome(tuple(records), tuple(deaths), read)
 
     def _count_frame(self, future: "Future[Caption]") -> None:

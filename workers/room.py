@@ -8,6 +8,7 @@ from functools import partial
 from importlib.metadata import version
 
 from schemas.recipe import Recipe
+from schemas.task import Changes
 from workers.engines import Engine, open_engine
 from workers.feeding import Feed
 from workers.keyframe import DeadFrame, Keyframe, Picture
@@ -68,22 +69,37 @@ class Room:
         """How many decoded pictures wait for the engine."""
         return max(0, self._feed.backlog.held - self.in_flight)
 
-    def keyframes(self, source: ByteSource, recipe: Recipe, *, only_frames: frozenset[int] | None) -> Iterator[Keyframe | DeadFrame]:
+    def keyframes(
+        self,
+        source: ByteSource,
+        recipe: Recipe,
+        *,
+        only_frames: frozenset[int] | None,
+        changes: Changes = Changes(),  # noqa: B008 - a frozen value
+    ) -> Iterator[Keyframe | DeadFrame]:
         """Decode a video's keyframes, as the recipe chooses them and as the engine takes pictures; see `Decoder.keyframes`."""
-        by = partial(scene_keyframes, self.decoder) if recipe.keyframes.scene_threshold else self.decoder.keyframes
+        decoder = self.decoder.within(changes.decode_deadline_seconds)
+        by = partial(scene_keyframes, decoder) if recipe.keyframes.scene_threshold else decoder.keyframes
         return by(source, policy=recipe.keyframes, image=recipe.image, form=self.engine.takes, only_frames=only_frames)
 
     def turn(self) -> int:
         """Draw a number for a shard: those that came first have their pictures captioned first."""
         return next(self._turns)
 
-    def caption(self, picture: Picture, recipe: Recipe, *, turn: int) -> "Future[Caption]":
+    def caption(
+        self,
+        picture: Picture,
+        recipe: Recipe,
+        *,
+        turn: int,
+        changes: Changes = Changes(),  # noqa: B008 - a frozen value
+    ) -> "Future[Caption]":
         """Start captioning a picture; waits while the worker holds as many pictures as it may.
 
         Raises:
             FatalError: the engine is lost.
         """
-        return self._feed.caption(picture, recipe, turn=turn)
+        return self._feed.caption(picture, capped(recipe, changes), turn=turn, deadline_seconds=changes.frame_deadline_seconds)
 
     def close(self) -> None:
         """End the decoder's processes and the engine."""
@@ -91,6 +107,13 @@ class Room:
             self.decoder.close()
         finally:
             self._feed.close()
+
+
+def capped(recipe: Recipe, changes: Changes) -> Recipe:
+    """The recipe, with the token cap that a redrive asks for."""
+    if changes.max_tokens is None:
+        return recipe
+    return recipe.model_copy(update={"sampling": recipe.sampling.model_copy(update={"max_tokens": changes.max_tokens})})
 
 
 def feed_of(settings: WorkerSettings, opened: Callable[[WorkerSettings], Engine]) -> Feed:
@@ -110,9 +133,9 @@ def forkserver_of(settings: WorkerSettings) -> ForkServer:
 
 def limits_of(settings: WorkerSettings) -> Limits:
     """What a decoder may spend on one video."""
-    return Limits(
-        deadline_seconds=settings.decode_deadline_seconds,
+    limits = Limits(
         memory_bytes=settings.decode_memory_bytes,
         max_pixels=settings.max_pixels,
         max_duration_seconds=settings.max_duration_seconds,
     )
+    return limits.within(settings.decode_deadline_seconds)

@@ -1,5 +1,6 @@
 """What an operator can set about a worker; read once, at its start."""
 
+from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field, SecretStr, ValidationError
@@ -39,6 +40,16 @@ class WorkerSettings(BaseSettings):
 
     frame_deadline_seconds: Annotated[float, Field(gt=0)] = 300.0
     """How long a picture may be with the engine, all rungs of the repair ladder together."""
+    stall_seconds: Annotated[float, Field(gt=0)] = 900.0
+    """Without any progress for so long a worker gives up its leases and ends; at least twice the longest deadline."""
+    grace_seconds: Annotated[float, Field(ge=5)] = 90.0
+    """How long a worker may take from SIGTERM to its end: what it cannot finish by then it hands back."""
+    breaker_units: Annotated[int, Field(ge=0)] = 20
+    """How many of the fleet's latest videos are looked at to tell a fault of the fleet from faults of videos; 0 switches that off."""
+    workers_alike: bool = False
+    """Whether all workers of the broker are alike, so that what one cannot do none can: it leaves instead of passing the shard on."""
+    black_box: Path | None = None
+    """Where the worker writes down what it is at, for whoever finds it dead."""
     gpu_dollars_per_hour: Annotated[float | None, Field(gt=0)] = None
     """What an hour of this worker's machine costs, to tell dollars per million frames."""
     ceiling_dir: str | None = None
@@ -63,6 +74,11 @@ class WorkerSettings(BaseSettings):
 
     scripted_latency_seconds: float = 0.0
     scripted_concurrency: Annotated[int, Field(ge=1)] = 8
+
+    @property
+    def longest_stall_seconds(self) -> float:
+        """How long nothing may move before a worker is called stalled."""
+        return max(self.stall_seconds, 2 * self.frame_deadline_seconds, 2 * self.decode_deadline_seconds)
 
 
 def read_settings() -> WorkerSettings:

@@ -4,7 +4,7 @@ import logging
 import os
 import random
 import socket
-import time
+from collections.abc import Callable
 from contextlib import suppress
 from datetime import UTC, datetime
 from functools import lru_cache
@@ -15,20 +15,39 @@ from celery.exceptions import Reject
 from celery.worker import state
 
 from broker import TASK
+from broker.breaker import Breaker, BreakerWatch
 from broker.lease import Leases
-from broker.progress import Progress, Tally, report_fault
+from broker.progress import Tally, report_fault
 from broker.queues import ShardQueue
-from schemas.errors import EngineDiedError, FatalError, OperatorError, TransientError
+from broker.trials import Trials
+from schemas.errors import (
+    ClaimLostError,
+    DoubtedError,
+    DroppedError,
+    EngineDiedError,
+    FatalError,
+    HandedBackError,
+    OperatorError,
+    TransientError,
+    UnsuitableError,
+)
 from schemas.job import JobSpec
 from schemas.record import Attempt
 from schemas.task import ShardTask
 from storage import ObjectDenied, StoreUnavailable
 from storage.job import Job, open_job
+from workers.alone import Alone
+from workers.attempt import ShardAttempt, Surroundings
+from workers.blackbox import BlackBox
+from workers.blame import blame, give_back, refund
 from workers.ceiling import Ceilings
+from workers.controls import Controls
+from workers.drain import Drain
 from workers.engines import open_engine
 from workers.metered import Meter, Metered
 from workers.metrics import Reporter
 from workers.pipeline import ShardRun
+from workers.poison import condemn
 from workers.pulse import Pulse
 from workers.room import Room
 from workers.settings import WorkerSettings
@@ -37,6 +56,14 @@ EXIT_UNFIT = 4
 """Exit status of a worker that found itself unfit; its messages are back in the queue."""
 EXIT_ENGINE_DIED = 5
 """The same where its engine died: started again, the worker is as good as new."""
+EXIT_STALLED = 6
+"""The same where nothing moved any more."""
+HAND_OVER_SECONDS = 2.0
+"""How long a worker that stays holds back a shard while the breaker is open; Celery's own transport knows no breaker."""
+DOUBT_SECONDS = 10.0
+"""How long a shard is held back, times its attempts, whose failures may be this worker's fault: a fleet has others by then."""
+UNSUITABLE_SECONDS = 10.0
+"""How long a shard is held back that another kind of worker should have."""
 
 log = logging.getLogger(__name__)
 
@@ -56,54 +83,112 @@ class CaptionShard(Task):  # type: ignore[misc]  # celery has no types
     def open(self, settings: WorkerSettings, app: Celery) -> None:
         """Get ready to work: start the decoder and the engine, renew leases, report progress."""
         meter = Meter()
+        self._box = BlackBox(settings.black_box)
         self._room = Room(settings, opened=lambda asked: Metered(open_engine(asked), meter))
-        self._leases = Leases(app)
         dollars = settings.gpu_dollars_per_hour
         self._pulse = Pulse(self.worker, self._room, meter, Ceilings(settings.ceiling_dir), dollars_per_hour=dollars)
-        self._reporter = Reporter(app, self._pulse)
+        breaker = Breaker(app, units=settings.breaker_units)
+        self._reporter = Reporter(app, self._pulse, look=BreakerWatch(breaker).look)
         self._queue = ShardQueue(app)
+        self._alone = Alone()
+        self._alike = settings.workers_alike
+        leases = Leases(app, stall_seconds=settings.longest_stall_seconds, stalled=self._stalled)
+        drain = Drain(settings.grace_seconds, last_resort=self._hand_back)
+        self._around = Surroundings(self.worker, leases, drain, Controls(), breaker)
+
+    def drain(self) -> None:
+        """Finish or hand back what is under way, and take up nothing more."""
+        self._around.drain.begin()
 
     def close(self) -> None:
         """Let go of everything that `open` started."""
-        self._leases.close()
+        self._around.leases.close()
         self._reporter.close()
         self._room.close()
 
     def run(self, message: dict[str, Any]) -> None:
         """Work one shard; the message is acknowledged when this returns and goes back to the queue when it raises Reject."""
         task = ShardTask.model_validate(message)
-        with self._leases.hold(self.request.properties["delivery_tag"]):
-            attempt = 0
-            try:
-                attempt = Progress(self.app, task.job).attempt(task.shard_id)
-                self._work(task, attempt)
-            except EngineDiedError as error:
-                self._leave(error, status=EXIT_ENGINE_DIED)
-            except (FatalError, ObjectDenied) as error:
-                self._leave(error, status=EXIT_UNFIT)
-            except (TransientError, StoreUnavailable) as error:
-                self._put_back(task, attempt, error)
-            except Exception as error:
-                log.exception("shard %s of %s failed unexpectedly", task.shard_id, task.job)
-                self._put_back(task, attempt, error)
+        tag = self.request.properties["delivery_tag"]
+        with suppress(ClaimLostError), self._around.leases.hold(tag) as hold, self._box.place() as place:
+            attempt = ShardAttempt(task, tag, hold, place, Trials(self.app, task.job), self._around)
+            attempt.begin()
+            self._try(attempt)
 
-    def _work(self, task: ShardTask, attempt: int) -> None:
-        job, spec = job_of(task.job)
-        trial = Attempt(number=attempt, worker=self.worker, at=datetime.now(UTC))
-        run = ShardRun(task, job, spec, self._room, trial, lambda tally: self._reporter.count(task.job, tally))
-        with self._pulse.at_work(spec.recipe):
-            children = run.run()
+    def _try(self, attempt: ShardAttempt) -> None:
+        """Work a shard, and turn each kind of failure into what becomes of its message."""
+        try:
+            self._work(attempt)
+        except ClaimLostError as error:
+            log.warning("shard %s is left: %s", attempt.task.shard_id, error)
+        except DroppedError:
+            attempt.refund()
+        except HandedBackError as error:
+            self._hand_over(attempt, error)
+        except UnsuitableError as error:
+            self._pass_on(attempt, error)
+        except EngineDiedError as error:
+            with suppress(OperatorError):
+                blame(self.app, self._box.steps(), how="engine died")
+            self._leave(attempt, error, status=EXIT_ENGINE_DIED)
+        except (FatalError, ObjectDenied) as error:
+            self._leave(attempt, error, status=EXIT_UNFIT)
+        except DoubtedError as error:
+            self._put_back(attempt, error, seconds=DOUBT_SECONDS * attempt.trial.attempts)
+        except (TransientError, StoreUnavailable) as error:
+            self._put_back(attempt, error)
+        except Exception as error:
+            log.exception("shard %s of %s failed unexpectedly", attempt.task.shard_id, attempt.task.job)
+            self._put_back(attempt, error)
+
+    def _work(self, attempt: ShardAttempt) -> None:
+        task, trial = attempt.task, attempt.trial
+        if self._around.drain.begun:
+            raise HandedBackError("This worker is told to end.")
+        attempt.job, spec = job_of(task.job)
+        attempt.check()
+        made = Attempt(number=trial.attempts, worker=self.worker, at=datetime.now(UTC))
+        run = ShardRun(task, attempt.job, spec, self._room, made, self._counter(task.job), attempt)
+        beside = self._alone.by_itself if trial.suspect else self._alone.side_by_side
+        with beside(check=attempt.check), self._pulse.at_work(spec.recipe):
+            children = condemn(run, trial) if trial.guilty else run.run()
         for child in children:
             self._queue.send(child)
-        Progress(self.app, task.job).settled(task.shard_id)
+        attempt.settled()
         self._reporter.count(task.job, Tally(shards=1))
         self._reporter.flush()  # before the ack, so that an empty queue means exact figures
 
-    def _put_back(self, task: ShardTask, attempt: int, error: Exception) -> None:
+    def _counter(self, job: str) -> Callable[[Tally], None]:
+        def count(tally: Tally) -> None:
+            self._around.leases.progress()
+            self._reporter.count(job, tally)
+
+        return count
+
+    def _hand_over(self, attempt: ShardAttempt, error: Exception) -> None:
+        """Let another worker have the shard, as if it had not been here."""
+        attempt.refund()
+        self._around.drain.sleep(HAND_OVER_SECONDS)
+        raise Reject(error, requeue=True) from error
+
+    def _pass_on(self, attempt: ShardAttempt, error: Exception) -> None:
+        """Hold back what this kind of worker cannot do, so that another kind gets hold of it."""
+        if self._alike:
+            self._leave(attempt, error, status=EXIT_UNFIT)
+        attempt.refund()
+        self._complain(str(error))
+        self._around.drain.sleep(UNSUITABLE_SECONDS * (0.5 + random.random()))  # noqa: S311 - spreads load, guards nothing
+        raise Reject(error, requeue=True) from error
+
+    def _put_back(self, attempt: ShardAttempt, error: Exception, *, seconds: float | None = None) -> None:
         """Hold the shard back for a moment, its lease alive, then give it to whoever asks."""
-        log.warning("shard %s goes back to the queue after attempt %d: %s", task.shard_id, attempt, error)
+        number = attempt.trial.attempts
+        log.warning("shard %s goes back to the queue after attempt %d: %s", attempt.task.shard_id, number, error)
+        attempt.put_back()
+        attempt.failed(error)
         self._complain(f"{error} Trying again.")
-        time.sleep(delay_seconds(attempt=attempt, jitter=random.random()))  # noqa: S311 - spreads load, guards nothing
+        jitter = random.random()  # noqa: S311 - spreads load, guards nothing
+        self._around.drain.sleep(seconds or delay_seconds(attempt=number, jitter=jitter))
         raise Reject(error, requeue=True) from error
 
     def _complain(self, message: str) -> None:
@@ -111,12 +196,28 @@ class CaptionShard(Task):  # type: ignore[misc]  # celery has no types
         with suppress(OperatorError):
             report_fault(self.app, message)
 
-    def _leave(self, error: Exception, *, status: int) -> None:
+    def _leave(self, attempt: ShardAttempt, error: Exception, *, status: int) -> None:
         """Stop taking work and let the process end; whatever it touches would fail, guilty or not."""
         log.error("this worker leaves: %s", error)
+        attempt.put_back()
+        attempt.failed(error)
         self._complain(str(error))
         state.should_stop = status
         raise Reject(error, requeue=True) from error
+
+    def _hand_back(self) -> None:
+        """Give back everything at once, before the process is ended from outside."""
+        steps = [step for step in self._box.steps() if not step.committed]
+        with suppress(OperatorError):
+            refund(self.app, steps)
+            give_back(self.app, steps)
+
+    def _stalled(self) -> None:
+        """End a process in which nothing moves; its leases run out, or whoever watches it gives them back."""
+        message = "This worker has made no progress for too long and ends; its shards go to others."
+        log.error(message)
+        self._complain(message)
+        os._exit(EXIT_STALLED)
 
 
 @lru_cache(maxsize=64)

@@ -8,7 +8,7 @@ import jsonschema
 import pytest
 from hosted import RECIPE, SCHEMA, Hosted, asked, hosted, like, picture
 
-from schemas.errors import FatalError, PermanentError
+from schemas.errors import PermanentError, UnsuitableError
 from schemas.reasons import Reason
 from workers.engines import Ask
 from workers.ladder import annotate
@@ -90,19 +90,19 @@ def test_a_frame_past_its_deadline_is_aborted_and_leaves_what_was_said(engine: H
 
 def test_a_prompt_that_is_too_long_for_any_picture_is_the_recipes_fault_and_no_frames(engine: Hosted):
     recipe = like(prompt={"short_text": "", "long_text": "word " * 20_000})
-    with pytest.raises(FatalError, match="Mend the recipe"):
+    with pytest.raises(UnsuitableError, match="Mend the recipe"):
         asked(engine, picture(1), recipe=recipe, constrained=False)
 
 
 def test_another_models_recipe_is_not_answered(engine: Hosted):
     other = like(model={"name": "another", "revision": "2"})
-    with pytest.raises(FatalError, match=r"hosts tiny-gemma3@1, and the job wants another@2"):
+    with pytest.raises(UnsuitableError, match=r"hosts tiny-gemma3@1, and the job wants another@2"):
         asked(engine, picture(1), recipe=other)
 
 
 def test_a_grammar_that_does_not_compile_is_told_at_once(engine: Hosted):
     unheard = {"type": "object", "properties": {"a": {"type": "string", "pattern": "(?=x)y"}}, "required": ["a"]}
-    with pytest.raises(FatalError, match="tiny"):
+    with pytest.raises(UnsuitableError, match="tiny"):
         asked(engine, picture(1), recipe=like(answer=unheard))
 
 

@@ -12,7 +12,7 @@ from schemas.errors import PermanentError, TransientError
 from schemas.reasons import Reason, Stage
 from schemas.recipe import ImageSize, KeyframePolicy, Recipe
 from schemas.record import DeadLetter, FrameRecord
-from schemas.task import ShardTask
+from schemas.task import Changes, ShardTask
 from storage import Store
 from storage.job import Job
 from workers.keyframe import DeadFrame, Keyframe, Picture
@@ -73,14 +73,19 @@ class FakeRoom:
     futures: list["Future[Caption]"] = field(default_factory=list)
     versions: dict[str, str] = field(default_factory=lambda: {"framefleet": "9"})
     read_costs: ReadCosts = field(default_factory=ReadCosts)
+    changes: list[Changes] = field(default_factory=list)
 
-    def keyframes(self, source: ByteSource, recipe: Recipe, *, only_frames: frozenset[int] | None) -> Iterator[Keyframe | DeadFrame]:
+    def keyframes(
+        self, source: ByteSource, recipe: Recipe, *, only_frames: frozenset[int] | None, changes: Changes
+    ) -> Iterator[Keyframe | DeadFrame]:
+        self.changes.append(changes)
         return self.decoder.keyframes(source, recipe, only_frames=only_frames)
 
     def turn(self) -> int:
         return 0
 
-    def caption(self, picture: Picture, _recipe: Recipe, *, turn: int) -> "Future[Caption]":
+    def caption(self, picture: Picture, _recipe: Recipe, *, turn: int, changes: Changes) -> "Future[Caption]":
+        self.changes.append(changes)
         assert turn == self.turn()
         future: Future[Caption] = Future()
         self.futures.append(future)

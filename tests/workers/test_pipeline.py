@@ -122,7 +122,7 @@ def test_a_commit_lost_to_another_leaves_its_bytes_and_no_letters() -> None:
     theirs = [line(trial.shard, index, 2, place=place, attempts=7) for place in range(3) for index in range(2)]
 
     def rival(tally: Tally) -> None:
-        if tally.videos:
+        if tally.requests:
             trial.handmade.commit(trial.shard, *theirs)
 
     assert ShardRun(trial.shard, trial.job, trial.handmade.spec, trial.room, ATTEMPT, rival).run() == []
@@ -135,7 +135,7 @@ def test_a_commit_lost_to_another_that_died_before_its_letters_leaves_the_remain
     trial = Trial()
 
     def rival(tally: Tally) -> None:
-        if tally.videos:
+        if tally.requests:
             trial.handmade.commit(trial.shard, *lines(trial.shard, 3, but=(1,)), *lines(trial.shard, 1, place=2))
 
     children = ShardRun(trial.shard, trial.job, trial.handmade.spec, trial.room, ATTEMPT, rival).run()

@@ -12,9 +12,11 @@ from clips import Clip, make
 
 from schemas.annotation import FIELDS
 from schemas.errors import EngineDiedError, FatalError
-from schemas.task import ShardTask
+from schemas.reasons import Reason
+from schemas.task import Changes, ShardTask
 from workers.engines import Answer, Ask
 from workers.engines.scripted import scripted_answer
+from workers.fetch import open_video
 from workers.keyframe import Form, Picture
 from workers.pipeline import ShardRun
 from workers.room import Room
@@ -34,9 +36,10 @@ class Mortal:
         self.answers = answers
         self.dies = dies
         self.answered = 0
+        self.asks: list[Ask] = []
 
     async def answer(self, picture: Picture, ask: Ask) -> Answer:
-        del ask
+        self.asks.append(ask)
         self.answered += 1
         if self.answered <= self.answers:
             return Answer(scripted_answer(picture, FIELDS), "stop")
@@ -116,3 +119,39 @@ def test_a_room_whose_engine_is_not_ready_leaves_nothing_behind() -> None:
     with pytest.raises(FatalError, match="never lived"):
         Room(WorkerSettings(), opened=lambda _: Mortal(answers=-1))
     assert {thread.name for thread in threading.enumerate()} == before
+
+
+def redriven(task: ShardTask, **changes: float) -> ShardTask:
+    return task.model_copy(update={"changes": Changes.model_validate(changes)})
+
+
+def reasons(handmade: HandmadeJob) -> set[Reason]:
+    return {letter.reason for _, letter in handmade.job.letters()}
+
+
+def test_a_redrives_cap_on_tokens_reaches_the_engine_and_its_lines_keep_the_recipes_name() -> None:
+    handmade = HandmadeJob()
+    task = redriven(shard_of_clips(handmade, "a.mp4"), max_tokens=77)
+    engine = Mortal(answers=1000)
+    with room_with(engine) as room:
+        run_of(room, handmade, task)()
+    assert {ask.max_tokens for ask in engine.asks} == {77}
+    assert {record.recipe_id for record in handmade.job.records(task.shard_id)} == {handmade.spec.recipe_id}
+
+
+def test_a_redrives_own_deadline_holds_for_decoding() -> None:
+    handmade = HandmadeJob()
+    task = redriven(shard_of_clips(handmade, "a.mp4"), decode_deadline_seconds=0.0001)
+    with room_with(Mortal(answers=1000)) as room:
+        run_of(room, handmade, task)()
+        assert reasons(handmade) == {Reason.DECODER_TIMEOUT}
+        assert len(list(room.keyframes(open_video(task.videos[0]), handmade.spec.recipe, only_frames=None))) == 40
+
+
+def test_a_redrives_own_deadline_holds_for_a_frame() -> None:
+    handmade = HandmadeJob()
+    task = redriven(shard_of_clips(handmade, "a.mp4"), frame_deadline_seconds=0.2)
+    with room_with(Mortal(answers=39, concurrency=2, dies=False)) as room:
+        run_of(room, handmade, task)()
+    assert len(handmade.job.records(task.shard_id)) == 39
+    assert reasons(handmade) == {Reason.ENGINE_TIMEOUT}

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from schemas.answer import pointed_at
-from schemas.errors import FatalError
+from schemas.errors import UnsuitableError
 
 FOREIGN = frozenset(
     {
@@ -38,7 +38,7 @@ def instance_of(schema: dict[str, Any], *, seed: int) -> Any:
     """Make one up.
 
     Raises:
-        FatalError: the schema asks for what is not understood here.
+        UnsuitableError: the schema asks for what is not understood here.
     """
     return _Inventor(schema).value(schema, seed, depth=0)
 
@@ -51,7 +51,7 @@ class _Inventor:
         given = self._plain(schema, depth)
         if depth > DEEPEST or FOREIGN & given.keys():
             asked = ", ".join(sorted(FOREIGN & given.keys())) or "endless nesting"
-            raise FatalError(f"The scripted engine cannot make up an answer to {asked} in the recipe's schema; choose another engine.")
+            raise UnsuitableError(f"The scripted engine cannot make up an answer to {asked} in the recipe's schema; choose another engine.")
         match given:
             case {"const": value}:
                 return value

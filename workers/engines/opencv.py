@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from schemas.annotation import FrameAnnotation
-from schemas.errors import FatalError, PermanentError
+from schemas.errors import FatalError, PermanentError, UnsuitableError
 from schemas.reasons import Reason, Stage
 from workers.engines import Answer, Ask
 from workers.keyframe import Form, Picture
@@ -58,11 +58,13 @@ class OpenCvEngine:
         """Measure one picture; the same pixels get the same answer."""
         if ask.recipe.model.name != MODEL:
             wrong = ask.recipe.model.name
-            raise FatalError(
+            raise UnsuitableError(
                 f"The opencv engine is no {wrong}, it measures: start the job with `--recipe opencv`, or choose another engine."
             )
         if ask.recipe.answer is not None:
-            raise FatalError("The opencv engine says its nine fields and knows no other schema: choose another engine for this recipe.")
+            raise UnsuitableError(
+                "The opencv engine says its nine fields and knows no other schema: choose another engine for this recipe."
+            )
         annotation = await asyncio.get_running_loop().run_in_executor(self._pool, self._annotate, picture)
         return Answer(text=_as_json(annotation, ask.recipe.key_order), finish_reason="stop")
 

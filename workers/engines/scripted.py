@@ -55,7 +55,7 @@ class ScriptedEngine:
         """Say what the JPEG's checksum says, in the recipe's order of keys.
 
         Raises:
-            FatalError: the recipe's own schema asks for what it cannot make up.
+            UnsuitableError: the recipe's own schema asks for what it cannot make up.
         """
         async with self._slots:
             with self._counted():

@@ -32,7 +32,7 @@ from vllm.v1.engine.async_llm import AsyncLLM
 from vllm.v1.engine.exceptions import EngineDeadError, EngineGenerateError
 from vllm.v1.metrics.reader import get_metrics_snapshot
 
-from schemas.errors import EngineDiedError, FatalError, PermanentError, TransientError
+from schemas.errors import EngineDiedError, FatalError, PermanentError, TransientError, UnsuitableError
 from schemas.reasons import Reason, Stage
 from schemas.recipe import ImageSize, Recipe
 from workers.engines import Answer, Ask
@@ -116,7 +116,7 @@ class VllmEngine:
         """Return once the engine has answered this recipe; the first to ask tries, the others wait.
 
         Raises:
-            FatalError: it is for another model, or its grammar does not compile.
+            UnsuitableError: it is for another model, or its grammar does not compile.
         """
         task = self._tried.get(recipe.recipe_id)
         if task is None:
@@ -126,16 +126,18 @@ class VllmEngine:
 
     async def _try(self, recipe: Recipe) -> None:
         if recipe.model != self._recipe.model:
-            raise FatalError(
+            raise UnsuitableError(
                 f"This worker hosts {_name(self._recipe)}, and the job wants {_name(recipe)}: start workers with that recipe for it."
             )
         ask = Ask(recipe=recipe, max_tokens=PROBE_TOKENS, temperature=0.0, seed=recipe.sampling.seed)
         try:
             answer = await self._ask(_grey(recipe.image), ask)
         except PermanentError as error:
-            raise FatalError(f"vLLM cannot answer the recipe {recipe.name!r}: {error} Mend the recipe or the engine's settings.") from error
+            raise UnsuitableError(
+                f"vLLM cannot answer the recipe {recipe.name!r}: {error} Mend the recipe or the engine's settings."
+            ) from error
         if answer.finish_reason == "error" or not answer.output_tokens:
-            raise FatalError(
+            raise UnsuitableError(
                 f"vLLM cannot hold answers to the JSON Schema of the recipe {recipe.name!r}: its grammar does not compile. "
                 "Simplify it, or name another back end (structured_outputs_config, with disable_any_whitespace) in FRAMEFLEET_VLLM_ARGS."
             )

@@ -1,7 +1,7 @@
 import pytest
 
 from schemas.answer import check_schema, misfits
-from schemas.errors import FatalError
+from schemas.errors import UnsuitableError
 from workers.engines.instances import instance_of
 
 
@@ -72,5 +72,5 @@ def test_references_are_followed_and_a_tree_ends() -> None:
     ],
 )
 def test_what_it_cannot_make_up_it_says(schema: dict[str, object], asked: str) -> None:
-    with pytest.raises(FatalError, match=f"cannot make up an answer to {asked} in"):
+    with pytest.raises(UnsuitableError, match=f"cannot make up an answer to {asked} in"):
         instance_of(schema, seed=0)

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from schemas.annotation import FIELDS, FrameAnnotation
-from schemas.errors import FatalError, PermanentError
+from schemas.errors import FatalError, PermanentError, UnsuitableError
 from schemas.reasons import Reason
 from schemas.recipe import load_recipe
 from workers.engines import Ask
@@ -137,7 +137,7 @@ def test_keys_come_in_the_order_of_the_recipe_and_tokens_are_not_counted(engine)
 
 def test_it_does_not_answer_in_the_name_of_another_model(engine):
     ask = Ask(recipe=load_recipe("vidcap-12b"), max_tokens=500, temperature=0.0, seed=0)
-    with pytest.raises(FatalError, match="--recipe opencv"):
+    with pytest.raises(UnsuitableError, match="--recipe opencv"):
         asyncio.run(engine.answer(BLACK, ask))
 
 

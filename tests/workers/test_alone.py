@@ -1,0 +1,79 @@
+"""Side by side, or alone."""
+
+import threading
+import time
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
+
+import pytest
+
+from workers.alone import Alone
+
+
+class Enough(Exception):  # noqa: N818
+    """Whoever waits is to stop."""
+
+
+def nothing() -> None:
+    """Let whoever waits go on waiting."""
+
+
+def begin(pool: ThreadPoolExecutor, enter: Callable[..., object], seen: list[str], name: str, until: threading.Event) -> "Future[None]":
+    def work() -> None:
+        with enter(check=nothing):  # type: ignore[attr-defined]
+            seen.append(name)
+            until.wait(10)
+
+    return pool.submit(work)
+
+
+def wait_for(seen: list[str], *names: str) -> None:
+    end = time.monotonic() + 5
+    while sorted(seen) != sorted(names):
+        assert time.monotonic() < end, seen
+        time.sleep(0.005)
+
+
+def test_shards_work_side_by_side() -> None:
+    alone, seen, over = Alone(), list[str](), threading.Event()
+    with ThreadPoolExecutor() as pool:
+        for name in "ab":
+            begin(pool, alone.side_by_side, seen, name, over)
+        wait_for(seen, "a", "b")
+        over.set()
+
+
+def test_a_suspect_waits_for_the_others_and_whoever_comes_later_waits_for_it() -> None:
+    alone, seen = Alone(), list[str]()
+    first_over, suspect_over = threading.Event(), threading.Event()
+    with ThreadPoolExecutor() as pool:
+        begin(pool, alone.side_by_side, seen, "first", first_over)
+        wait_for(seen, "first")
+        begin(pool, alone.by_itself, seen, "suspect", suspect_over)
+        end = time.monotonic() + 5
+        while not alone._asking and time.monotonic() < end:
+            time.sleep(0.005)
+        begin(pool, alone.side_by_side, seen, "later", suspect_over)
+        time.sleep(0.05)
+        assert seen == ["first"]
+        first_over.set()
+        wait_for(seen, "first", "suspect")
+        time.sleep(0.05)
+        assert seen == ["first", "suspect"]
+        suspect_over.set()
+        wait_for(seen, "first", "suspect", "later")
+
+
+@pytest.mark.parametrize("asks", ["side_by_side", "by_itself"])
+def test_who_is_told_to_stop_while_it_waits_leaves_no_trace(asks: str) -> None:
+    alone = Alone()
+
+    def stop() -> None:
+        raise Enough
+
+    with alone.by_itself(check=nothing), pytest.raises(Enough), getattr(alone, asks)(check=stop):
+        pytest.fail("it got in")
+    with alone.by_itself(check=stop), pytest.raises(Enough), alone.side_by_side(check=stop):
+        pytest.fail("it got in")
+    with alone.side_by_side(check=stop), alone.side_by_side(check=stop):
+        pass
