@@ -1,12 +1,17 @@
 """The proof, from storage alone: every planned frame has exactly one line or a dead letter."""
 
+import hashlib
 from collections import Counter
 from dataclasses import dataclass, field
 
+from fleet.contradictions import dead_and_captioned, duplicates, strangers
+from fleet.descent import Descent
 from fleet.family import Family, families
+from fleet.placement import Kind
 from schemas.model import Model
 from schemas.record import Scope
 from schemas.task import ShardTask
+from storage import ObjectMeta
 from storage.job import Job
 from workers.coverage import Gap
 
@@ -29,9 +34,19 @@ class AuditReport(Model):
     dead_frames: int
     dead_by_reason: dict[str, int]
     superseded_letters: int
-    """Letters that a later redrive has answered."""
+    """Letters that are void: a later redrive has answered them."""
+    splits: int
+    """Shards that were split, so that their children stand for them."""
+    void_splits: int
+    """Splits that came too late: the shard's lines were committed."""
+    objects: int
+    """Committed objects, all of which were read."""
+    objects_sha256: str
+    """Over key and SHA-256 of each committed object, in the order of their keys."""
+    letters_sha256: str
+    """The same of the dead letters."""
     uncommitted: int
-    """Planned shards without an object."""
+    """Planned shards, children of splits and redrives without an object."""
     uncovered: int
     """Videos of committed shards that are neither captioned nor dead, wholly or in part."""
     duplicates: int
@@ -55,6 +70,9 @@ class AuditReport(Model):
 class Tallies:
     """What has been found so far."""
 
+    digests: "dict[Kind, hashlib._Hash]" = field(default_factory=lambda: {kind: hashlib.sha256() for kind in Kind})
+    captioned: dict[str, str] = field(default_factory=dict)
+    """The planned shard whose family has lines of a video, by its URI."""
     sums: Counter[str] = field(default_factory=Counter)
     reasons: Counter[str] = field(default_factory=Counter)
     words: list[str] = field(default_factory=list)
@@ -66,6 +84,10 @@ class Tallies:
         self.sums[kind] += 1
         if self.sums[kind] <= EXAMPLES:
             self.words.append(f"{kind}: {words}")
+
+    def digest(self, kind: Kind, key: str, sha256: str) -> None:
+        """Take an object's content into the sum over all of its kind."""
+        self.digests[kind].update(f"{key} {sha256}\n".encode())
 
 
 def audit(job: Job) -> AuditReport:
@@ -83,6 +105,8 @@ def audit(job: Job) -> AuditReport:
         videos=sum(len(task.videos) for task in planned.values()),
         dead_by_reason=dict(tallies.reasons.most_common()),
         findings=tuple(tallies.words),
+        objects_sha256=tallies.digests[Kind.CAPTIONS].hexdigest(),
+        letters_sha256=tallies.digests[Kind.DEAD].hexdigest(),
         **{name: tallies.sums[name] for name in COUNTED},
     )
 
@@ -93,6 +117,9 @@ COUNTED = (
     "dead_videos",
     "dead_frames",
     "superseded_letters",
+    "splits",
+    "void_splits",
+    "objects",
     "uncommitted",
     "uncovered",
     "duplicates",
@@ -109,7 +136,12 @@ def plan_of(job: Job) -> dict[str, ShardTask]:
 def read_all(job: Job, planned: dict[str, ShardTask]) -> Tallies:
     """Go through all families of a job."""
     tallies, seen = Tallies(), set[str]()
-    for family in families(job):
+
+    def stray(meta: ObjectMeta) -> None:
+        tallies.find("orphans", f"{meta.key} lies where the fleet puts no object of this job: see what it is, and remove it")
+
+    for family in families(job, stray=stray):
+        count_objects(tallies, family)
         task = planned.get(family.root)
         if task is None:
             tallies.find("orphans", f"shard {family.root} is not in the plan")
@@ -131,10 +163,35 @@ def count_family(tallies: Tallies, family: Family, task: ShardTask) -> None:
     tallies.sums["dead_frames"] += sum(letter.scope is Scope.FRAME for letter in live.values())
     tallies.sums["superseded_letters"] += len(family.letters) - len(live)
     tallies.reasons.update(letter.reason.value for letter in live.values())
-    for words in family.duplicates():
+    tallies.sums["splits"] += len(family.standing_splits())
+    tallies.sums["void_splits"] += len(family.void_splits())
+    hold_against_itself(tallies, family, task)
+    hold_against_plan(tallies, family, task)
+
+
+def count_objects(tallies: Tallies, family: Family) -> None:
+    """Sum up the objects that were read, whatever is in them."""
+    tallies.sums["objects"] += len(family.sums[Kind.CAPTIONS])
+    for kind, sums in family.sums.items():
+        for key, sha256 in sums:
+            tallies.digest(kind, key, sha256)
+
+
+def hold_against_itself(tallies: Tallies, family: Family, task: ShardTask) -> None:
+    """Find what is there twice, or wrong, or for no reason."""
+    descent = Descent(family, task)
+    for words in duplicates(family) + elsewhere(tallies, family):
         tallies.find("duplicates", words)
-    for words in family.invalid + strangers(family, task):
+    for words in family.invalid + strangers(family, task) + dead_and_captioned(family) + descent.invalid():
         tallies.find("invalid", words)
+    for words in descent.orphans():
+        tallies.find("orphans", words)
+
+
+def hold_against_plan(tallies: Tallies, family: Family, task: ShardTask) -> None:
+    """Find what is missing."""
+    for words in Descent(family, task).lacking():
+        tallies.find("uncommitted", words)
     gaps = family.gaps(task) if family.root in family.committed else []
     for gap in gaps:
         tallies.find("uncovered", f"{gap.video.uri} of shard {family.root}: {frames_of(gap)} neither captioned nor dead")
@@ -142,23 +199,13 @@ def count_family(tallies: Tallies, family: Family, task: ShardTask) -> None:
         tallies.incomplete.append(task)
 
 
-def strangers(family: Family, task: ShardTask) -> list[str]:
-    """Lines of videos that the shard was never given, of another recipe, copied from none, or dead and captioned in one shard; in words."""
-    uris = {video.uri for video in task.videos}
-    dead = {(letter.shard_id, letter.video.uri, letter.frame_index) for letter in family.letters.values()}
-    words = [f"a line of {record.video.uri} lies in shard {shard}" for shard, record in family.lines if record.video.uri not in uris]
-    words += [f"a line in {shard} is of recipe {record.recipe_id}" for shard, record in family.lines if record.recipe_id != task.recipe_id]
-    words += [
-        f"frame {record.frame_index} of {record.video.uri} is both captioned and dead in shard {shard}"
-        for shard, record in family.lines
-        if {(shard, record.video.uri, record.frame_index), (shard, record.video.uri, None)} & dead
-    ]
-    own = {(shard, record.video, record.frame_id): record.annotation for shard, record in family.lines if record.copied_from is None}
-    words += [
-        f"frame {record.frame_index} of {record.video.uri} in shard {shard} is no copy of frame {record.copied_from}"
-        for shard, record in family.lines
-        if record.copied_from is not None and own.get((shard, record.video, record.copied_from)) != record.annotation
-    ]
+def elsewhere(tallies: Tallies, family: Family) -> list[str]:
+    """Videos that another planned shard's family has captioned too, in words."""
+    words = []
+    for uri in sorted({record.video.uri for _, record in family.lines}):
+        first = tallies.captioned.setdefault(uri, family.root)
+        if first != family.root:
+            words.append(f"{uri} is captioned in shards {first} and {family.root}")
     return words
 
 

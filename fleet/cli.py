@@ -3,51 +3,38 @@
 import json
 import sys
 from collections.abc import Iterable
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
 
 from broker.app import make_app
-from broker.queues import ShardQueue
 from fleet import options as o
 from fleet.audit import audit
 from fleet.bench import bench
-from fleet.deadletters import Choice, find_letter, live_letters, redrives
+from fleet.dead import dead
 from fleet.demo import clips_in, free_folder, show
 from fleet.described import Kind, RecipesAnswer, described
 from fleet.doctor import examine
-from fleet.local import Interrupted, run_here
+from fleet.options import opened
+from fleet.proof import CheckFile, Papers, ProofFile, proof_of
 from fleet.reads import reads_of
-from fleet.report import print_audit, print_letter, print_letters, print_reads, print_status
+from fleet.report import print_audit, print_reads, print_status, say
+from fleet.running import EXIT_FAILED, EXIT_SOME_DEAD, err, out, run
 from fleet.status import status_of
-from fleet.view import View
-from producer.enqueue import WINDOW, feed
-from producer.plan import plan
-from producer.sources import open_source
+from fleet.steering import add_steering
+from producer.enqueue import planned
 from schemas.errors import FleetError
-from schemas.job import JobSpec
 from schemas.model import Model
-from schemas.reasons import Reason
-from schemas.task import ShardTask
 from storage import StoreError
-from storage.job import Job, open_job
-from workers.settings import EngineName, read_settings
-
-EXIT_FAILED, EXIT_SOME_DEAD, EXIT_INTERRUPTED = 1, 3, 130
+from workers.settings import read_settings
 
 app = typer.Typer(
     no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help="Caption the keyframes of a billion videos."
 )
-dead = typer.Typer(no_args_is_help=True, help="What could not be captioned, why, and trying it again.")
 app.add_typer(dead, name="dead")
 app.add_typer(bench, name="bench")
-out, err = (Console(markup=False, emoji=False, highlight=False, stderr=stderr) for stderr in (False, True))
-
-Reasons = Annotated[list[Reason] | None, typer.Option("--reason", help="Only letters with this reason; may be repeated.")]
-Video = Annotated[str, typer.Option("--video", help="Only letters of videos whose URI matches this glob.")]
-AtMost = Annotated[int, typer.Option("--limit", help="At most so many; 0 is no limit.", min=0)]
 
 
 @app.command()
@@ -88,36 +75,7 @@ def demo(
     show(out, job)
 
 
-def planned(job: Job, spec: JobSpec) -> Iterable[ShardTask]:
-    """The shards of a job's plan, planned as they are asked for."""
-    return (task for part in plan(job, spec, lambda: open_source(spec.source, spec.selection)) for task in part.shards)
-
-
-def run(job: Job, tasks: Iterable[ShardTask], *, workers: int, env: dict[str, str]) -> None:
-    """Work a job to its end on this machine and say how it ended."""
-    with View(err) as view:
-        try:
-            report = run_here(job, tasks, workers=workers, env=env, view=view)
-        except Interrupted:
-            view.say("Stopped. Nothing is lost: run the same command again to go on from here.")
-            raise typer.Exit(EXIT_INTERRUPTED) from None
-    print_audit(out, report)
-    if not (report.complete and report.clean):
-        raise typer.Exit(EXIT_FAILED)
-    raise typer.Exit(EXIT_SOME_DEAD if report.dead_videos or report.dead_frames else 0)
-
-
-@app.command()
-@o.asks
-def launch(
-    asked: o.Asked,
-    broker: o.Broker,
-    window: Annotated[int, typer.Option(help="Shards that wait in the queue at most.", min=1)] = WINDOW,
-) -> None:
-    """Plan a source and keep a fleet's queue fed until everything is enqueued. Run it again to go on where it stopped."""
-    job, spec = asked.job()
-    sent = feed(planned(job, spec), job=job, queue=ShardQueue(make_app(broker)), stopped=lambda: False, window=window)
-    err.print(f"{sent} shards enqueued; watch them with: framefleet status {job.url} --broker {o.without_password(broker)}", soft_wrap=True)
+add_steering(app)
 
 
 @app.command()
@@ -170,76 +128,21 @@ def status(
 
 
 @app.command("audit")
-def audit_command(job: o.JobUrl, as_json: o.AsJson = False, endpoint_url: o.Endpoint = None, profile: o.Profile = None) -> None:
+def audit_command(
+    job: o.JobUrl,
+    proof: ProofFile = None,
+    check: CheckFile = None,
+    as_json: o.AsJson = False,
+    endpoint_url: o.Endpoint = None,
+    profile: o.Profile = None,
+) -> None:
     """Prove from storage alone that every planned frame has one line or a dead letter. Exit status 0 only if so."""
-    report = audit(opened(job, endpoint_url, profile))
-    print_model(report) if as_json else print_audit(out, report)
-    raise typer.Exit(0 if report.complete and report.clean else EXIT_FAILED)
-
-
-@dead.command("list")
-def dead_list(
-    job: o.JobUrl,
-    reason: Reasons = None,
-    video: Video = "",
-    limit: AtMost = 0,
-    as_json: o.AsJson = False,
-    endpoint_url: o.Endpoint = None,
-    profile: o.Profile = None,
-) -> None:
-    """List the dead letters that stand."""
-    letters = live_letters(opened(job, endpoint_url, profile), Choice(tuple(reason or ()), video, limit))
-    if as_json:
-        sys.stdout.write(json.dumps([{"key": key, **letter.model_dump(mode="json")} for key, letter in letters], indent=2) + "\n")
-    else:
-        print_letters(out, letters)
-
-
-@dead.command("show")
-def dead_show(
-    job: o.JobUrl,
-    letter: Annotated[str, typer.Argument(help="A letter's key, or a part of it or of its video's URI.")],
-    as_json: o.AsJson = False,
-    endpoint_url: o.Endpoint = None,
-    profile: o.Profile = None,
-) -> None:
-    """Show one dead letter."""
-    key, found = find_letter(opened(job, endpoint_url, profile), letter)
-    print_model(found) if as_json else print_letter(out, key, found)
-
-
-@dead.command("redrive")
-def dead_redrive(
-    job: o.JobUrl,
-    reason: Reasons = None,
-    video: Video = "",
-    limit: AtMost = 0,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would be tried.")] = False,
-    broker: Annotated[str | None, typer.Option("--broker", help="Send to this fleet; on this machine if left out.")] = None,
-    engine: Annotated[EngineName | None, typer.Option(help="What captions the frames on this machine.", envvar="FRAMEFLEET_ENGINE")] = None,
-    workers: o.Workers = None,
-    openai_url: o.OpenAiUrl = None,
-    openai_model: o.OpenAiModel = None,
-    endpoint_url: o.Endpoint = None,
-    profile: o.Profile = None,
-) -> None:
-    """Try dead letters again. A redrive that succeeds supersedes its letter."""
     place = opened(job, endpoint_url, profile)
-    tasks = redrives(place, Choice(tuple(reason or ()), video, limit))
-    for task in tasks if dry_run else ():
-        out.print(f"would try {task.videos[0].uri} as {task.shard_id}", soft_wrap=True)
-    if dry_run or not tasks:
-        err.print(f"{len(tasks)} videos to try.")
-        return
-    for task in tasks:
-        place.ask_redrive(task)
-    if broker:
-        feed(tasks, job=place, queue=ShardQueue(make_app(broker)), stopped=lambda: False)
-        err.print(f"{len(tasks)} videos sent.")
-    else:
-        chosen = engine or o.engine_for(place.spec().recipe)
-        env = o.engine_env(chosen, openai_url=openai_url, openai_model=openai_model)
-        run(place, tasks, workers=o.workers_for(chosen, workers), env=env)
+    papers = Papers(proof, check)
+    report = audit(place)
+    print_model(report) if as_json else print_audit(out, report)
+    same = papers.settle(proof_of(place, report), say=partial(say, err))
+    raise typer.Exit(0 if report.complete and report.clean and same else EXIT_FAILED)
 
 
 @app.command()
@@ -267,14 +170,6 @@ def doctor(
 def schema(kind: Kind, recipe: RecipesAnswer = None) -> None:
     """Print the JSON Schema of what the fleet writes and reads."""
     sys.stdout.write(json.dumps(described(kind, recipe), indent=2) + "\n")
-
-
-def opened(job: str, endpoint_url: str | None, profile: str | None) -> Job:
-    """Open a job that must be there."""
-    o.use_storage(endpoint_url, profile)
-    place = open_job(o.absolute(job))
-    place.spec()
-    return place
 
 
 def print_models(models: Iterable[Model]) -> None:

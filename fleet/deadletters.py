@@ -1,15 +1,15 @@
 """Dead letters for operators: which stand, and trying them again."""
 
-from collections import defaultdict
-from collections.abc import Iterable, Iterator
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 
-from fleet.family import Family, families
+from fleet.family import Family, families_with_letters
 from schemas.errors import OperatorError
-from schemas.reasons import Reason
+from schemas.reasons import Reason, Stage
 from schemas.record import DeadLetter
-from schemas.task import ShardTask
+from schemas.task import Changes, ShardTask, redrive_key
 from schemas.video import VideoRef
 from storage import ObjectDenied, ObjectMissing, shared_store, split_uri
 from storage.job import Job
@@ -21,20 +21,56 @@ class Choice:
     """Which letters an operator means; empty fields mean any."""
 
     reasons: tuple[Reason, ...] = ()
+    stages: tuple[Stage, ...] = ()
+    codecs: tuple[str, ...] = ()
     video: str = ""
     """A glob on the video's URI."""
     limit: int = 0
 
     def takes(self, letter: DeadLetter) -> bool:
         """Whether a letter is meant."""
-        by_reason = not self.reasons or letter.reason in self.reasons
-        return by_reason and (not self.video or letter.video.uri == self.video or fnmatchcase(letter.video.uri, self.video))
+        named = _is_in(letter.reason, self.reasons) and _is_in(letter.stage, self.stages) and _is_in(letter.codec or UNKNOWN, self.codecs)
+        return named and (not self.video or letter.video.uri == self.video or fnmatchcase(letter.video.uri, self.video))
+
+
+UNKNOWN = "unknown"
+"""What a codec is called where it is not known."""
+FIELDS: dict[str, Callable[[DeadLetter], str]] = {
+    "reason": lambda letter: letter.reason.value,
+    "stage": lambda letter: letter.stage.value,
+    "codec": lambda letter: letter.codec or UNKNOWN,
+    "scope": lambda letter: letter.scope.value,
+}
+"""What letters are counted by."""
+
+
+def _is_in(value: str, asked: tuple[str, ...]) -> bool:
+    return not asked or value in asked
+
+
+def fields_in(words: str) -> tuple[str, ...]:
+    """Read which fields to count letters by: `reason,stage,codec`.
+
+    Raises:
+        OperatorError: letters are not counted by such a field.
+    """
+    asked = tuple(word.strip() for word in words.split(","))
+    for word in asked:
+        if word not in FIELDS:
+            raise OperatorError(f"Letters are not counted by {word!r}: name some of {', '.join(FIELDS)}, with commas between them.")
+    return asked
+
+
+def counted(letters: Iterable[tuple[str, DeadLetter]], fields: tuple[str, ...]) -> list[tuple[tuple[str, ...], int]]:
+    """Count letters by these fields, the most frequent first."""
+    found = Counter(tuple(FIELDS[field](letter) for field in fields) for _, letter in letters)
+    return sorted(found.items(), key=lambda item: (-item[1], item[0]))
 
 
 def live_letters(job: Job, choice: Choice) -> Iterator[tuple[str, DeadLetter]]:
     """Stream the letters that stand and are meant, with their keys."""
     found = 0
-    for family in families(job):
+    for family in families_with_letters(job):
         for key, letter in family.live_letters().items():
             if choice.takes(letter) and (not choice.limit or found < choice.limit):
                 found += 1
@@ -57,13 +93,13 @@ def find_letter(job: Job, name: str) -> tuple[str, DeadLetter]:
     raise OperatorError(f"{len(matches)} dead letters match {name!r}: name one of {', '.join(key for key, _ in matches[:5])}.")
 
 
-def redrives(job: Job, choice: Choice) -> list[ShardTask]:
+def redrives(job: Job, choice: Choice, changes: Changes = Changes()) -> list[ShardTask]:  # noqa: B008 - a frozen value
     """Make the shards that try the chosen letters again; nothing is written or sent yet."""
     tasks: list[ShardTask] = []
     left = choice.limit
-    for family in families(job):
+    for family in families_with_letters(job):
         chosen = {key: letter for key, letter in family.live_letters().items() if choice.takes(letter)}
-        fresh = family_redrives(family, chosen)
+        fresh = family_redrives(family, chosen, changes)
         tasks += fresh[:left] if choice.limit else fresh
         left -= len(fresh)
         if choice.limit and left <= 0:
@@ -71,15 +107,15 @@ def redrives(job: Job, choice: Choice) -> list[ShardTask]:
     return tasks
 
 
-def family_redrives(family: Family, letters: dict[str, DeadLetter]) -> list[ShardTask]:
+def family_redrives(family: Family, letters: dict[str, DeadLetter], changes: Changes) -> list[ShardTask]:
     """One shard per dead video, or per video with dead frames, named under the shard that failed."""
     groups: defaultdict[tuple[str, int], list[tuple[str, DeadLetter]]] = defaultdict(list)
     for key, letter in letters.items():
         groups[letter.shard_id, letter.place].append((key, letter))
-    return [redrive_of(group, family) for group in groups.values()]
+    return [redrive_of(group, family, changes) for group in groups.values()]
 
 
-def redrive_of(group: Iterable[tuple[str, DeadLetter]], family: Family) -> ShardTask:
+def redrive_of(group: Iterable[tuple[str, DeadLetter]], family: Family, changes: Changes) -> ShardTask:
     """The shard that tries one video, or its dead frames, again."""
     keys, letters = zip(*group, strict=True)
     first: DeadLetter = letters[0]
@@ -92,7 +128,18 @@ def redrive_of(group: Iterable[tuple[str, DeadLetter]], family: Family) -> Shard
         videos=(video,),
         only_frames=dead if len(dead) == len(letters) and video.etag == first.video.etag else uncaptioned(video, family),
         earlier_letters=(*first.earlier, *sorted(keys)),
+        changes=changes,
     )
+
+
+def ask(job: Job, task: ShardTask) -> ShardTask:
+    """Record that a redrive is wanted, before it is sent; returns what is to be sent.
+
+    A redrive of the same name that was asked for before and is not done yet stands as it was asked: of two shards with one name
+    only one commits, and that must be the one on record.
+    """
+    job.ask_redrive(task)
+    return ShardTask.model_validate_json(job.store.get(redrive_key(task.shard_id)))
 
 
 def uncaptioned(video: VideoRef, family: Family) -> tuple[int, ...] | None:

@@ -1,24 +1,28 @@
 """A planned shard with its descendants: the lines and letters that can contradict each other, read together."""
 
-from collections import defaultdict
-from collections.abc import Iterator
+import hashlib
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from functools import cache
-from heapq import merge
 from itertools import groupby
+from operator import attrgetter
+from typing import TypeVar
 
 from pydantic import ValidationError
 
+from fleet.placement import Kind, Placed, all_placed, placed
 from schemas.answer import misfits
+from schemas.job import SUFFIXES
 from schemas.recipe import Recipe
 from schemas.record import DeadLetter, FrameRecord
-from schemas.task import ShardTask
+from schemas.task import ShardTask, Split, letter_key
 from schemas.video import frame_id
 from storage import ObjectMeta
 from storage.job import Job
+from storage.lines import split_lines
 from workers.coverage import Coverage, Gap
 
-ROOT_LENGTH = 32
+Named = TypeVar("Named", ShardTask, Split)
 
 
 @dataclass(slots=True)
@@ -27,11 +31,27 @@ class Family:
 
     root: str
     committed: set[str] = field(default_factory=set)
+    empty: set[str] = field(default_factory=set)
+    """Committed shards whose object has no line."""
     lines: list[tuple[str, FrameRecord]] = field(default_factory=list)
     """Committed lines, each with the shard whose object holds it."""
     letters: dict[str, DeadLetter] = field(default_factory=dict)
+    redrives: dict[str, ShardTask] = field(default_factory=dict)
+    """Redrives that were asked for, by their shard."""
+    splits: dict[str, Split] = field(default_factory=dict)
+    """Splits that were written down, by the shard that was split."""
+    sums: dict[Kind, list[tuple[str, str]]] = field(default_factory=lambda: {kind: [] for kind in Kind})
+    """Each object read, by its key, with its SHA-256."""
     invalid: list[str] = field(default_factory=list)
     """What cannot be read, in words."""
+
+    def standing_splits(self) -> list[Split]:
+        """Splits whose children stand for their shard, since its object is there and empty."""
+        return [split for shard, split in self.splits.items() if shard in self.empty]
+
+    def void_splits(self) -> list[Split]:
+        """Splits that came too late: somebody had committed the shard's lines."""
+        return [split for shard, split in self.splits.items() if shard in self.committed - self.empty]
 
     def gaps(self, task: ShardTask) -> list[Gap]:
         """What of the planned videos nothing accounts for."""
@@ -39,13 +59,6 @@ class Family:
         coverage.count_lines(record for _, record in self.lines)
         coverage.count_letters(self.letters.values())
         return coverage.gaps(task.videos)
-
-    def duplicates(self) -> list[str]:
-        """Frames that have more than one line, in words."""
-        holders = defaultdict(list)
-        for shard, record in self.lines:
-            holders[record.frame_id].append(shard)
-        return [f"frame {frame} has lines in {', '.join(shards)}" for frame, shards in holders.items() if len(shards) > 1]
 
     def live_letters(self) -> dict[str, DeadLetter]:
         """Letters that stand: no descendant of their shard has answered them, by lines or by a letter of its own."""
@@ -67,41 +80,104 @@ def answers(found: FrameRecord | DeadLetter, letter: DeadLetter) -> bool:
     return found.video.etag != letter.video.etag and (found.frames_chosen or 0) <= letter.frame_index
 
 
-def families(job: Job) -> Iterator[Family]:
-    """Stream the families of a job in the order of their roots, in memory for one at a time."""
-    recipe = cache(lambda: job.spec().recipe)
-    commits = ((root_in(meta), "captions", meta) for meta in job.store.list("captions/"))
-    letters = ((root_in(meta), "dead", meta) for meta in job.store.list("dead/"))
-    for root, entries in groupby(merge(commits, letters, key=lambda entry: entry[0]), key=lambda entry: entry[0]):
+def families(job: Job, *, stray: Callable[[ObjectMeta], None] = lambda _: None) -> Iterator[Family]:
+    """Stream the families of a job in the order of their roots, in memory for one at a time; what has none is handed to `stray`."""
+    reader = Reader(job)
+    found = all_placed(job, suffix=reader.suffix, stray=stray)
+    for root, members in groupby(found, key=attrgetter("root")):
         family = Family(root)
-        for _, kind, meta in entries:
-            read_lines(family, meta, job, recipe()) if kind == "captions" else read_letter(family, meta, job)
+        for member in members:
+            reader.read(family, member)
         yield family
 
 
-def root_in(meta: ObjectMeta) -> str:
-    """The planned shard that an object's name speaks of."""
-    return meta.key.rpartition("/")[2][:ROOT_LENGTH]
+def families_with_letters(job: Job) -> Iterator[Family]:
+    """Stream the families with dead letters. Letters are read before lines, so that what a redrive answers meanwhile is found answered."""
+    reader = Reader(job)
+    letters = (found for meta in job.store.list("dead/") if (found := placed(meta, Kind.DEAD, suffix="")))
+    for root, members in groupby(letters, key=attrgetter("root")):
+        family = Family(root)
+        for member in members:
+            reader.read(family, member)
+        for meta in job.store.list(f"captions/{root[:2]}/{root}"):
+            if found := placed(meta, Kind.CAPTIONS, suffix=reader.suffix()):
+                reader.read(family, found)
+        yield family
 
 
-def read_lines(family: Family, meta: ObjectMeta, job: Job, recipe: Recipe) -> None:
+class Reader:
+    """Reads a job's objects into their families, and checks each."""
+
+    def __init__(self, job: Job) -> None:
+        """Read this job, whose spec is read only if something has to be held against it."""
+        self._job = job
+        self._spec = cache(job.spec)
+
+    def suffix(self) -> str:
+        """How the keys of committed objects end."""
+        return SUFFIXES[self._spec().compression]
+
+    def read(self, family: Family, found: Placed) -> None:
+        """Read one object into its family."""
+        body = self._job.store.get(found.meta.key)
+        family.sums[found.kind].append((found.meta.key, hashlib.sha256(body).hexdigest()))
+        try:
+            match found.kind:
+                case Kind.CAPTIONS:
+                    read_lines(family, found, body, self._spec().recipe)
+                case Kind.DEAD:
+                    read_letter(family, found, body)
+                case Kind.REDRIVES:
+                    family.redrives[found.shard] = named(found, ShardTask.model_validate_json(body))
+                case Kind.SPLITS:
+                    family.splits[found.shard] = named(found, Split.model_validate_json(body))
+        except ValidationError as error:
+            family.invalid.append(f"{found.meta.key} is no {WHAT[found.kind]}: {error.errors()[0]['msg']}")
+        except ValueError as error:
+            family.invalid.append(f"{found.meta.key} {error}")
+
+
+WHAT = {Kind.CAPTIONS: "committed object", Kind.DEAD: "dead letter", Kind.REDRIVES: "redrive", Kind.SPLITS: "split"}
+
+
+def read_lines(family: Family, found: Placed, body: bytes, recipe: Recipe) -> None:
     """Read a committed object into its family, checking every line."""
-    shard = meta.key.rpartition("/")[2].partition(".jsonl")[0]
+    key, shard = found.meta.key, found.shard
     family.committed.add(shard)
     try:
-        lines = job.lines(meta)
+        lines = split_lines(body, key=key)
     except ValueError as error:
-        family.invalid.append(f"{meta.key} cannot be unpacked: {error}")
-        return
+        raise ValueError(f"cannot be unpacked: {error}") from error
+    if not lines:
+        family.empty.add(shard)
     for number, line in enumerate(lines, start=1):
         try:
             record = FrameRecord.model_validate_json(line)
         except ValidationError as error:
-            family.invalid.append(f"{meta.key} line {number} does not fit the schema: {error.errors()[0]['msg']}")
+            family.invalid.append(f"{key} line {number} does not fit the schema: {error.errors()[0]['msg']}")
             continue
         if fault := fault_of(record, shard) or misfit_of(record, recipe):
-            family.invalid.append(f"{meta.key} line {number}: {fault}")
+            family.invalid.append(f"{key} line {number}: {fault}")
         family.lines.append((shard, record))
+
+
+def read_letter(family: Family, found: Placed, body: bytes) -> None:
+    """Read a dead letter into its family.
+
+    Raises:
+        ValueError: it is none, or another than its key says.
+    """
+    letter = DeadLetter.model_validate_json(body)
+    family.letters[found.meta.key] = letter
+    if letter_key(letter.shard_id, letter.place, letter.frame_index) != found.meta.key:
+        raise ValueError(f"is the letter of shard {letter.shard_id}, place {letter.place}, frame {letter.frame_index}")
+
+
+def named(found: Placed, value: Named) -> Named:
+    """A redrive or a split, which must be that of the shard in its key."""
+    if value.shard_id != found.shard:
+        raise ValueError(f"speaks of shard {value.shard_id}")
+    return value
 
 
 def fault_of(record: FrameRecord, shard: str) -> str:
@@ -121,11 +197,3 @@ def misfit_of(record: FrameRecord, recipe: Recipe) -> str:
         return "its annotation is of another schema than the recipe's"
     wrong = misfits(record.annotation, recipe.answer_schema) if recipe.answer is not None else []
     return f"its annotation does not fit the recipe's schema ({wrong[0].field or 'the object'}: {wrong[0].keyword})" if wrong else ""
-
-
-def read_letter(family: Family, meta: ObjectMeta, job: Job) -> None:
-    """Read a dead letter into its family."""
-    try:
-        family.letters[meta.key] = DeadLetter.model_validate_json(job.store.get(meta.key))
-    except ValidationError as error:
-        family.invalid.append(f"{meta.key} is no dead letter: {error.errors()[0]['msg']}")

@@ -156,6 +156,18 @@ def use_storage(endpoint_url: str | None, profile: str | None) -> None:
             os.environ[name] = value
 
 
+def opened(job: str, endpoint_url: str | None, profile: str | None) -> Job:
+    """Open a job that must be there.
+
+    Raises:
+        OperatorError: there is none, or none that this version understands.
+    """
+    use_storage(endpoint_url, profile)
+    place = open_job(absolute(job))
+    place.spec()
+    return place
+
+
 def engine_env(engine: EngineName, *, openai_url: str | None, openai_model: str | None, recipe: str | None = None) -> dict[str, str]:
     """What a worker's environment says of its engine."""
     asked = {

@@ -1,14 +1,17 @@
 """Findings in words and tables: for people on a terminal, plain lines in a pipe."""
 
+import shlex
 from collections.abc import Iterable, Mapping
 
 from rich.console import Console
 from rich.table import Table
 
+from broker.breaker import BreakerState
 from fleet.audit import AuditReport
 from fleet.efficiency import in_words, without_ceiling, work_in_words
 from fleet.reads import VideoReads, megabytes, per_video, with_total
 from fleet.status import BrokerStatus, JobStatus
+from schemas.control import ControlState
 from schemas.record import DeadLetter
 
 MOST_WORKERS = 16
@@ -26,6 +29,10 @@ def print_audit(console: Console, report: AuditReport) -> None:
     say(console, f"{report.job} is {verdict}.")
     say(console, f"  {report.videos} videos in {report.shards} shards: {report.captioned_videos} captioned, {report.dead_videos} dead")
     say(console, f"  {report.frames} frames captioned, {report.dead_frames} dead; {report.superseded_letters} dead letters superseded")
+    if report.splits or report.void_splits:
+        say(
+            console, f"  {report.splits} shards were split, so that one video's crashes cost no other; {report.void_splits} splits are void"
+        )
     if report.dead_by_reason:
         say(console, f"  dead letters: {counts(report.dead_by_reason)}; see: framefleet dead list {report.job}")
     if not report.plan_complete:
@@ -37,6 +44,8 @@ def print_audit(console: Console, report: AuditReport) -> None:
 def print_status(console: Console, status: JobStatus) -> None:
     """Say how far a job is."""
     say(console, f"{status.job}: {status.source} with recipe {status.recipe} ({status.recipe_id})")
+    if status.control.state is not ControlState.RUNNING:
+        say(console, f"  {status.control}; to go on with it: framefleet resume {status.job}")
     plan = "complete" if status.plan_complete else "still growing"
     say(console, f"  plan: {plan}, {status.videos} videos in {status.shards} shards")
     if status.skipped:
@@ -51,6 +60,8 @@ def print_status(console: Console, status: JobStatus) -> None:
 def print_broker(console: Console, broker: BrokerStatus) -> None:
     """Say what the broker knows of a job, and how its workers are."""
     say(console, f"  broker: {broker.waiting} shards wait, {broker.in_work} in work, {broker.frames} frames so far")
+    if broker.breaker:
+        say(console, f"  {breaker_in_words(broker.breaker)}")
     if broker.videos:
         say(console, f"  storage: {per_video(broker)}")
     if broker.together:
@@ -63,6 +74,12 @@ def print_broker(console: Console, broker: BrokerStatus) -> None:
         say(console, f"  no ceiling is known of {engine}; before workers start, run there: framefleet bench engine --engine {engine}")
     for fault in broker.faults[:3]:
         say(console, f"  a worker says: {fault}")
+
+
+def breaker_in_words(state: BreakerState) -> str:
+    """Say since when the breaker is open, why, and what happens next."""
+    probe = f"workers take nothing but a probe, the next in {state.next_probe_in_seconds:.0f} s"
+    return f"the breaker is open since {state.opened_at:%H:%M} UTC: {state.in_words()}; {probe}"
 
 
 def print_reads(console: Console, reads: Iterable[VideoReads]) -> None:
@@ -90,14 +107,15 @@ def print_rows(console: Console, heads: Iterable[str], rows: Iterable[Iterable[o
 
 def print_letters(console: Console, letters: Iterable[tuple[str, DeadLetter]]) -> None:
     """List dead letters: a table on a terminal, tab-separated lines in a pipe."""
-    rows = ((letter.reason.value, letter.stage.value, frame_in(letter), letter.video.uri, key) for key, letter in letters)
-    print_rows(console, ("reason", "stage", "frame", "video", "letter"), rows)
+    rows = ((letter.reason.value, letter.stage.value, letter.codec, frame_in(letter), letter.video.uri, key) for key, letter in letters)
+    print_rows(console, ("reason", "stage", "codec", "frame", "video", "letter"), rows)
 
 
 def print_letter(console: Console, key: str, letter: DeadLetter) -> None:
-    """Show one dead letter, field by field."""
+    """Show one dead letter, field by field, and how to try its video again."""
     for name, value in letter.model_dump(mode="json", exclude_defaults=True).items():
         say(console, f"{name}: {value}")
+    say(console, f"redrive: {shlex.join(['framefleet', 'dead', 'redrive', letter.job, '--video', letter.video.uri])}")
     say(console, f"letter: {key}")
 
 

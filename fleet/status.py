@@ -3,13 +3,16 @@
 from collections import Counter
 
 from broker.app import App
+from broker.breaker import Breaker, BreakerState
 from broker.progress import Progress, faults
 from broker.queues import ShardQueue
 from broker.vitals import Vitals, all_vitals
 from fleet.deadletters import Choice, live_letters
 from fleet.efficiency import Efficiency, efficiency_of
+from schemas.control import Control
 from schemas.model import Model
 from schemas.task import root_of
+from storage.control import read_control
 from storage.job import Job
 
 
@@ -40,6 +43,8 @@ class BrokerStatus(Model):
     """The broker's workers, whatever job they are at."""
     together: Efficiency | None = None
     """The workers in sum; None if there is none."""
+    breaker: BreakerState | None = None
+    """Why no work is handed out but a probe now and then; None while the breaker is closed."""
 
 
 class JobStatus(Model):
@@ -49,6 +54,8 @@ class JobStatus(Model):
     source: str
     recipe: str
     recipe_id: str
+    control: Control
+    """The operator's last word: whether the job is worked, who said so, when and why."""
     plan_complete: bool
     skipped: dict[str, int]
     """Objects of the source that are no part of the job, by cause."""
@@ -76,6 +83,7 @@ def status_of(job: Job, app: App | None) -> JobStatus:
         source=spec.source,
         recipe=spec.recipe.name,
         recipe_id=spec.recipe_id,
+        control=read_control(job),
         plan_complete=complete is not None,
         skipped=complete.skipped if complete else skipped,
         shards=shards,
@@ -104,4 +112,5 @@ def broker_status(job: Job, app: App) -> BrokerStatus:
         faults=tuple(faults(app)),
         workers=tuple(WorkerStatus(vitals=one, efficiency=efficiency_of([one])) for one in workers),
         together=efficiency_of(workers) if workers else None,
+        breaker=Breaker(app).state(),
     )

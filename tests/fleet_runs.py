@@ -185,9 +185,9 @@ def slow(*, seconds: float) -> dict[str, str]:
 
 
 @contextmanager
-def redis_server(folder: Path) -> Iterator[str]:
-    """A redis-server on a free port; yields its URL."""
-    port = free_port()
+def redis_server(folder: Path, port: int | None = None) -> Iterator[str]:
+    """A redis-server without a memory, on a free port unless one is given; yields its URL."""
+    port = port or free_port()
     words = [redis_server_path(), "--port", str(port), "--bind", "127.0.0.1", "--dir", str(folder), "--save", "", "--appendonly", "no"]
     server = start_child(words)  # dies with the tests, however they end
     try:

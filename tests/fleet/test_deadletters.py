@@ -1,11 +1,12 @@
 import pytest
-from builders import HandmadeJob, below, letter, line, lines, overwrite
+from builders import HandmadeJob, WatchedStore, below, letter, line, lines, overwrite
 
-from fleet.deadletters import Choice, find_letter, live_letters, redrives
+from fleet.deadletters import Choice, ask, counted, fields_in, find_letter, live_letters, redrives
 from schemas.errors import OperatorError
-from schemas.reasons import Reason
-from schemas.task import ShardTask, letter_key
-from storage import open_store, split_uri
+from schemas.reasons import Reason, Stage
+from schemas.task import Changes, ShardTask, captions_key, letter_key
+from storage import Store, open_store, split_uri
+from storage.job import Job
 
 ALL = Choice()
 
@@ -20,7 +21,7 @@ def shard(handmade: HandmadeJob) -> ShardTask:
     """A committed shard of four videos, of which the last two are dead and the first has two dead frames."""
     task = handmade.shard("a.mp4", "b.mkv", "c.mp4", "d.mp4")
     handmade.commit(task, *lines(task, 5, but=(1, 3)), *lines(task, 2, place=1))
-    frames = [letter(task, index, 5, reason=Reason.ENGINE_FAILED) for index in (3, 1)]
+    frames = [letter(task, index, 5, reason=Reason.ENGINE_FAILED, stage=Stage.CAPTION, codec="h264") for index in (3, 1)]
     handmade.bury(*frames, letter(task, place=2, reason=Reason.OBJECT_GONE), letter(task, place=3))
     return task
 
@@ -50,9 +51,14 @@ def test_all_letters_that_stand_are_shown(handmade: HandmadeJob, shard: ShardTas
         (Choice(video="*/[cd].mp4"), [(2, None), (3, None)]),
         (Choice(video="*.mkv"), []),
         (Choice(reasons=(Reason.CORRUPT,), video="*/c.mp4"), []),
+        (Choice(stages=(Stage.CAPTION,)), [(0, 1), (0, 3)]),
+        (Choice(stages=(Stage.PROBE,)), []),
+        (Choice(codecs=("h264",)), [(0, 1), (0, 3)]),
+        (Choice(codecs=("h264", "unknown")), [(0, 1), (0, 3), (2, None), (3, None)]),
+        (Choice(codecs=("unknown",), reasons=(Reason.CORRUPT,)), [(3, None)]),
     ],
 )
-def test_letters_are_chosen_by_reason_and_by_glob(handmade: HandmadeJob, choice: Choice, takes: list[tuple[int, int | None]]) -> None:
+def test_letters_are_chosen_by_their_fields_and_by_glob(handmade: HandmadeJob, choice: Choice, takes: list[tuple[int, int | None]]) -> None:
     assert chosen(handmade, choice) == takes
 
 
@@ -172,3 +178,76 @@ def test_an_object_that_changed_is_captioned_whole_only_once(handmade: HandmadeJ
     [task] = redrives(handmade.job, Choice(video=video.uri))
     handmade.commit(task, *lines(task, 2))
     assert redrives(handmade.job, Choice(video=video.uri)) == []
+
+
+@pytest.mark.usefixtures("shard")
+def test_letters_are_counted_by_the_fields_asked_for_the_most_frequent_first(handmade: HandmadeJob) -> None:
+    letters = list(live_letters(handmade.job, ALL))
+    assert counted(letters, ("reason",)) == [(("engine_failed",), 2), (("corrupt",), 1), (("object_gone",), 1)]
+    assert counted(letters, ("codec", "stage")) == [(("h264", "caption"), 2), (("unknown", "decode"), 2)]
+    assert counted(letters, ("scope",)) == [(("frame",), 2), (("video",), 2)]
+
+
+def test_fields_to_count_by_are_named_with_commas_between_them() -> None:
+    assert fields_in("reason, stage,codec") == ("reason", "stage", "codec")
+    with pytest.raises(OperatorError, match="name some of reason, stage, codec, scope"):
+        fields_in("reason,size")
+
+
+def test_a_letter_after_two_failures_names_both(handmade: HandmadeJob, shard: ShardTask) -> None:
+    first = letter_key(shard.shard_id, 3)
+    keys = [first]
+    for name in ("3", "3.0"):
+        [task] = redrives(handmade.job, Choice(video="*/d.mp4"))
+        assert (task.shard_id, task.earlier_letters) == (f"{shard.shard_id}.{name}", tuple(keys))
+        handmade.commit(task)
+        handmade.bury(letter(task, earlier=task.earlier_letters))
+        keys.append(letter_key(task.shard_id, 0))
+    [(key, standing)] = live_letters(handmade.job, Choice(video="*/d.mp4"))
+    assert (key, standing.earlier) == (keys[2], (keys[0], keys[1]))
+
+
+def test_changes_go_into_the_task_and_into_no_name(handmade: HandmadeJob, shard: ShardTask) -> None:
+    gone = Choice(reasons=(Reason.OBJECT_GONE,))
+    [plain], [changed] = (redrives(handmade.job, gone, changes) for changes in (Changes(), Changes(max_tokens=900)))
+    assert changed == plain.model_copy(update={"changes": Changes(max_tokens=900)})
+    assert changed.recipe_id == shard.recipe_id
+
+
+@pytest.mark.usefixtures("shard")
+def test_a_redrive_that_is_under_way_stands_as_it_was_asked(handmade: HandmadeJob) -> None:
+    [first] = redrives(handmade.job, Choice(reasons=(Reason.OBJECT_GONE,)))
+    [second] = redrives(handmade.job, Choice(reasons=(Reason.OBJECT_GONE,)), Changes(max_tokens=900))
+    assert ask(handmade.job, first) == first
+    assert ask(handmade.job, second) == first
+    assert list(handmade.job.redrives()) == [first]
+
+
+@pytest.mark.usefixtures("shard")
+def test_a_redrive_of_some_frames_while_others_of_the_video_are_under_way_waits_for_them(handmade: HandmadeJob) -> None:
+    """Under one name only one of both could commit, and under two names both might caption the same frame."""
+    [asked] = redrives(handmade.job, Choice(video="*/a.mp4"))
+    part = asked.model_copy(update={"only_frames": (3,)})
+    assert ask(handmade.job, asked) == asked
+    assert ask(handmade.job, part).only_frames == (1, 3)
+
+
+def test_only_shards_with_letters_are_read_for_them(handmade: HandmadeJob, shard: ShardTask) -> None:
+    for number in range(5):
+        other = handmade.shard(f"good-{number}.mp4")
+        handmade.commit(other, line(other))
+    seen = Reads(handmade.job.store)
+    assert len(list(live_letters(Job(seen), ALL))) == 4
+    assert {key for key in seen.got if key.startswith("captions/")} == {captions_key(shard.shard_id)}
+
+
+class Reads(WatchedStore):
+    """A store that remembers what was read."""
+
+    def __init__(self, store: Store) -> None:
+        super().__init__(store, [])
+        self.got: list[str] = []
+
+    def get(self, key: str) -> bytes:
+        self.got.append(key)
+        return super().get(key)

@@ -92,10 +92,17 @@ def test_the_list_of_the_dead_can_be_read_by_programs_and_cut(job: Job) -> None:
     assert len(framefleet("dead", "list", job.folder, "--limit", 3).out.splitlines()) == 3
 
 
+def test_letters_name_the_codec_of_videos_that_could_be_opened(job: Job) -> None:
+    codecs = {letter.video.uri.rpartition("/")[2]: letter.codec for letter in letters(job.folder).values()}
+    assert (codecs["encrypted.mp4"], codecs["truncated.mkv"], codecs["too_large.mkv"], codecs["text.mp4"]) == ("h264", "h264", "mjpeg", "")
+
+
 def test_a_letter_says_what_to_do_and_how_to_try_again(job: Job) -> None:
     said = framefleet("dead", "show", job.folder, "encrypted.mp4").out
     assert "Supply a clear copy" in said
+    [key] = [key for key, one in letters(job.folder).items() if one.video.uri.endswith("/encrypted.mp4")]
     assert f"framefleet dead redrive file://{job.folder} --video file://{job.source}/encrypted.mp4" in said
+    assert f"framefleet dead replay file://{job.folder} {Path(key).stem} --local" in said
     ended = framefleet("dead", "show", job.folder, "nobody")
     assert ended.status == 1
     assert "No dead letter" in ended.err

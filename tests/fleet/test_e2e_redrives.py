@@ -4,9 +4,30 @@ import shutil
 from pathlib import Path
 
 import pytest
+import redis
 from clips import FASTSTART, Clip, bad_files, make
-from fleet_runs import Ended, audited, dead, everything, expected, framefleet, letters, records, shown
+from fleet_runs import (
+    Ended,
+    audited,
+    command,
+    dead,
+    everything,
+    expected,
+    framefleet,
+    letters,
+    records,
+    redis_server,
+    running,
+    shown,
+    slow,
+    wait_until,
+    write_clips,
+)
+from typer.testing import CliRunner
 
+from broker.app import make_app
+from broker.queues import ShardQueue
+from fleet.cli import app
 from schemas.reasons import Reason
 
 HALF = "truncated_index_in_front.mp4"
@@ -47,6 +68,12 @@ def test_a_life_of_redrives(failed: Path) -> None:
     assert [letter.reason for letter in later.values()] == [Reason.NOT_A_VIDEO]
     assert [letter.earlier for letter in later.values()] == [tuple(key for key, old in first.items() if old.reason is Reason.NOT_A_VIDEO)]
     assert audited(job).superseded_letters == 1
+    [once] = later
+    assert redrive(failed, "--reason", "not_a_video", "--decode-deadline", 30).status == 3
+    [(twice, letter)] = [(key, letter) for key, letter in letters(job).items() if key not in first]
+    assert letter.earlier == (*later[once].earlier, once)
+    assert twice.count(".") == once.count(".") + 1
+    assert audited(job).superseded_letters == 2
 
     for name in ("text.mp4", HALF):
         (source / name).write_bytes(make(Clip(options=FASTSTART)))
@@ -58,7 +85,7 @@ def test_a_life_of_redrives(failed: Path) -> None:
     assert framefleet("dead", "list", job).out == ""
     report = audited(job)
     assert report.captioned_videos == 2
-    assert report.superseded_letters == 2 + len(first) - 1
+    assert report.superseded_letters == 3 + len(first) - 1
     etags = {name: f"{(source / name).stat().st_mtime_ns:x}" for name in ("text.mp4", HALF)}
     fresh = [record for record in records(job) if record.video.etag.startswith(etags[record.video.uri.rpartition("/")[2]])]
     paths = [source / name for name in etags]
@@ -100,3 +127,36 @@ def test_a_redrive_cut_off_before_its_letters_neither_doubles_nor_loses_a_frame(
     again = redrive(tmp_path)
     assert again.status == 3
     audited(job)
+
+
+def test_a_redrive_asked_again_while_the_first_is_under_way_does_no_harm(tmp_path: Path) -> None:
+    """The broker forgets the first in between, so that both are truly worked at the same time, and under one name."""
+    source, job = write_clips(tmp_path / "in", 1), tmp_path / "out"
+    good = (source / "clip-0.mp4").read_bytes()
+    (source / "clip-0.mp4").write_bytes(bad_files()["text.mp4"]())
+    assert framefleet("caption", source, "--out", job, "--engine", "scripted", "--workers", 1).status == 3
+    (source / "clip-0.mp4").write_bytes(good)
+    with redis_server(tmp_path) as broker:
+        again = ["dead", "redrive", str(job), "--broker", broker, "--rate", "5"]
+        worker = command("worker", "--engine", "scripted", "--broker", broker)
+        with running(worker, tmp_path / "one", slow(seconds=0.6)) as one, running(worker, tmp_path / "two", slow(seconds=0.6)) as two:
+            assert "1 videos sent." in typed(again)
+            wait_until(lambda: one.family() and two.family() and shards_at(broker).depth() == 0)
+            assert "0 videos sent, 1 were under way." in typed(again)
+            with redis.Redis.from_url(broker) as client:
+                client.flushall()
+            assert "is under way as" in typed([*again, "--max-tokens", "900"])
+            wait_until(lambda: dead(job) == {} and not shards_at(broker).in_flight())
+    report = audited(job)
+    assert (report.frames, report.superseded_letters, report.duplicates) == (8, 1, 0)
+
+
+def typed(words: list[str]) -> str:
+    """What a command says to the operator, in this process: starting one takes longer than a shard does."""
+    ended = CliRunner().invoke(app, words)
+    assert ended.exit_code == 0, ended.output
+    return ended.stderr
+
+
+def shards_at(broker: str) -> ShardQueue:
+    return ShardQueue(make_app(broker))

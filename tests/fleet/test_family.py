@@ -1,7 +1,8 @@
 import pytest
 from builders import RECIPE, HandmadeJob, below, letter, line, lines, new_store, spec_of
 
-from fleet.family import Family, families, fault_of
+from fleet.contradictions import duplicates
+from fleet.family import Family, families, families_with_letters, fault_of
 from schemas.task import ShardTask
 from storage.job import Job
 
@@ -51,6 +52,20 @@ def test_families_come_one_after_the_other_in_the_order_of_their_roots(handmade:
         if number % 2 or number % 3 == 0:
             handmade.bury(letter(task))
     assert [family.root for family in families(handmade.job)] == sorted(task.shard_id for task in tasks)
+
+
+def test_families_with_letters_are_the_same_as_among_all(handmade: HandmadeJob) -> None:
+    for number in range(9):
+        task = handmade.shard(f"{number}.mp4", f"{number}.mkv")
+        handmade.commit(task, line(task))
+        if number % 3:
+            child = below(task, "1", 1)
+            handmade.bury(letter(task, place=1))
+            handmade.commit(child, line(child))
+    every, some = ({one.root: one for one in found(handmade.job)} for found in (families, families_with_letters))
+    assert len(some) == 6
+    for root, family in some.items():
+        assert (family.lines, family.letters, family.committed) == (every[root].lines, every[root].letters, every[root].committed)
 
 
 def test_a_letter_stands_until_it_is_answered(handmade: HandmadeJob, shard: ShardTask) -> None:
@@ -121,7 +136,7 @@ def test_frames_with_more_than_one_line_are_named_with_their_holders(handmade: H
     child = below(shard, "0")
     handmade.commit(shard, *lines(shard, 2))
     handmade.commit(child, line(child, 1, 2))
-    [words] = only(handmade).duplicates()
+    [words] = duplicates(only(handmade))
     assert line(shard, 1, 2).frame_id in words
     assert shard.shard_id in words
     assert child.shard_id in words

@@ -1,12 +1,15 @@
 import io
+from datetime import UTC, datetime
 
 import pytest
 from builders import HandmadeJob, letter, lines
 from rich.console import Console
 
+from broker.breaker import BreakerState
 from fleet.audit import AuditReport, audit
-from fleet.report import counts, frame_in, print_audit, print_letter, print_letters, print_status
+from fleet.report import counts, frame_in, print_audit, print_broker, print_letter, print_letters, print_status
 from fleet.status import BrokerStatus, status_of
+from schemas.control import Control, ControlState
 from schemas.reasons import Reason
 from schemas.task import ShardTask
 
@@ -20,7 +23,7 @@ def handmade() -> HandmadeJob:
 def shard(handmade: HandmadeJob) -> ShardTask:
     task = handmade.shard("a.mp4", "b.mp4")
     handmade.commit(task, *lines(task, 3, but=(1,)))
-    handmade.bury(letter(task, 1, 3), letter(task, place=1, reason=Reason.ENCRYPTED))
+    handmade.bury(letter(task, 1, 3, codec="h264"), letter(task, place=1, reason=Reason.ENCRYPTED))
     handmade.complete()
     return task
 
@@ -79,6 +82,13 @@ def test_a_status_without_anything_planned_divides_by_nothing(handmade: Handmade
     assert "dead letters: none" in words
 
 
+def test_a_status_says_that_a_job_is_halted_and_how_it_goes_on(handmade: HandmadeJob) -> None:
+    status = status_of(handmade.job, None)
+    assert "framefleet resume" not in printed(print_status, status)
+    words = printed(print_status, status.model_copy(update={"control": Control(state=ControlState.PAUSED, by="ann", why="[b]full[/b]")}))
+    assert f"  paused by ann ([b]full[/b]); to go on with it: framefleet resume {handmade.job.url}\n" in words
+
+
 def test_a_status_tells_of_the_broker_and_the_latest_faults(handmade: HandmadeJob) -> None:
     broker = BrokerStatus(
         waiting=4, in_work=2, frames=9, videos=2, bytes_read=5_000_000, requests=8, object_bytes=9_000_000, faults=tuple("abcd")
@@ -91,11 +101,28 @@ def test_a_status_tells_of_the_broker_and_the_latest_faults(handmade: HandmadeJo
     assert words.count("a worker says") == 3
 
 
-def test_letters_in_a_pipe_are_lines_of_five_columns(handmade: HandmadeJob, shard: ShardTask) -> None:
+def test_a_breaker_that_is_open_is_told_in_one_line_and_a_closed_one_not_at_all() -> None:
+    broker = BrokerStatus(waiting=4, in_work=0, frames=0, videos=0, bytes_read=0, requests=0, object_bytes=0, faults=())
+    assert "breaker" not in printed(print_broker, broker)
+    state = BreakerState(
+        opened_at=datetime(2026, 1, 2, 14, 2, 59, tzinfo=UTC),
+        failure="engine_failed",
+        failing=18,
+        units=20,
+        workers=3,
+        next_probe_in_seconds=12.3,
+    )
+    assert printed(print_broker, broker.model_copy(update={"breaker": state})).splitlines()[1] == (
+        "  the breaker is open since 14:02 UTC: 18 of the last 20 videos failed with engine_failed on 3 workers; "
+        "workers take nothing but a probe, the next in 12 s"
+    )
+
+
+def test_letters_in_a_pipe_are_lines_of_six_columns(handmade: HandmadeJob, shard: ShardTask) -> None:
     rows = [row.split("\t") for row in printed(print_letters, handmade.job.letters()).splitlines()]
-    assert [len(row) for row in rows] == [5, 5]
-    assert rows[0][:4] == ["corrupt", "decode", "1 of 3", shard.videos[0].uri]
-    assert rows[1][:4] == ["encrypted", "decode", "all", shard.videos[1].uri]
+    assert [len(row) for row in rows] == [6, 6]
+    assert rows[0][:5] == ["corrupt", "decode", "h264", "1 of 3", shard.videos[0].uri]
+    assert rows[1][:5] == ["encrypted", "decode", "", "all", shard.videos[1].uri]
 
 
 @pytest.mark.usefixtures("shard")
@@ -111,6 +138,7 @@ def test_a_letter_is_shown_field_by_field(handmade: HandmadeJob) -> None:
     words = printed(print_letter, key, found)
     assert "reason: corrupt\n" in words
     assert "message: It is broken.\n" in words
+    assert f"redrive: framefleet dead redrive {found.job} --video {found.video.uri}\n" in words
     assert words.endswith(f"letter: {key}\n")
 
 

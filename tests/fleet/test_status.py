@@ -5,12 +5,15 @@ from builders import HandmadeJob, below, letter, line, lines, spec_of
 from celery import Celery
 
 from broker.app import make_app
+from broker.breaker import Breaker
 from broker.embedded import embedded_redis
 from broker.progress import Progress, Tally, report_fault
 from broker.queues import ShardQueue
 from fleet.status import BrokerStatus, status_of
+from schemas.control import ControlState
 from schemas.errors import OperatorError
 from schemas.job import SUFFIXES, PlanComplete
+from storage.control import set_control
 from storage.job import open_job
 
 
@@ -68,6 +71,12 @@ def test_what_was_left_out_is_told_once_the_plan_is_complete(handmade: HandmadeJ
     assert (status.plan_complete, status.skipped) == (True, {"excluded": 3})
 
 
+def test_the_operators_last_word_is_part_of_the_status(handmade: HandmadeJob) -> None:
+    assert status_of(handmade.job, None).control.state is ControlState.RUNNING
+    control = set_control(handmade.job, ControlState.PAUSED, by="ann", why="the disk is full")
+    assert status_of(handmade.job, None).control == control
+
+
 def test_a_broker_tells_what_waits_what_is_worked_on_and_why_workers_left(handmade: HandmadeJob, app: Celery) -> None:
     queue = ShardQueue(app)
     for name in ("a.mp4", "b.mp4", "c.mp4"):
@@ -81,3 +90,11 @@ def test_a_broker_tells_what_waits_what_is_worked_on_and_why_workers_left(handma
     assert status.broker == BrokerStatus(
         waiting=1, in_work=1, frames=7, videos=0, bytes_read=0, requests=0, object_bytes=0, faults=("the engine is ill",)
     )
+
+
+def test_a_breaker_that_is_open_is_told_with_its_reason(handmade: HandmadeJob, app: Celery) -> None:
+    assert status_of(handmade.job, app).broker.breaker is None
+    for worker in ("a:1", "b:2"):
+        Breaker(app).judge(worker, ["engine_failed"] * 5, shard=worker)
+    told = status_of(handmade.job, app).broker.breaker
+    assert (told.failure, told.failing, told.units, told.workers) == ("engine_failed", 10, 10, 2)

@@ -1,13 +1,14 @@
 from itertools import chain
 
 import pytest
-from builders import ANNOTATION, RECIPE, HandmadeJob, letter, line, spec_of
+from builders import ANNOTATION, AT, RECIPE, HandmadeJob, letter, line, spec_of
 from pydantic import ValidationError
 
 from schemas import annotation, job, recipe, record, task, video
 from schemas.model import Model
 from schemas.reasons import ADVICE, Reason
 from schemas.record import DeadLetter, FrameRecord
+from schemas.task import Changes, ShardTask, Split
 
 KINDS = sorted(
     {
@@ -105,3 +106,23 @@ def test_a_spec_is_the_same_work_whoever_asked_and_whatever_the_recipe_is_called
 )
 def test_a_spec_that_asks_for_another_output_is_other_work(fields: dict[str, object]) -> None:
     assert not spec_of().same_work_as(spec_of(**fields))
+
+
+def test_a_task_without_changes_is_written_as_it_always_was() -> None:
+    task = HandmadeJob().shard("a.mp4")
+    assert set(task.model_dump()) == {"job", "shard_id", "recipe_id", "videos", "only_frames", "earlier_letters"}
+    assert '"changes"' not in task.model_dump_json()
+    assert ShardTask.model_validate_json(task.model_dump_json()) == task
+
+
+def test_a_tasks_changes_travel_with_it_and_into_splits() -> None:
+    task = HandmadeJob().shard("a.mp4", "b.mp4").model_copy(update={"changes": Changes(max_tokens=900)})
+    assert ShardTask.model_validate(task.model_dump(mode="json")) == task
+    split = Split(shard_id=task.shard_id, children=(task, task), why="it crashed", at=AT)
+    assert Split.model_validate_json(split.model_dump_json()).children[0].changes.max_tokens == 900
+
+
+@pytest.mark.parametrize("field", Changes.model_fields)
+def test_a_change_to_nothing_is_refused(field: str) -> None:
+    with pytest.raises(ValidationError):
+        Changes.model_validate({field: 0})
