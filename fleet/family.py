@@ -47,11 +47,11 @@ class Family:
 
     def standing_splits(self) -> list[Split]:
         """Splits whose children stand for their shard, since its object is there and empty."""
-        return [split for shard, split in self.splits.items() if shard in self.empty]
+        return [split for shard, split in self.splits.items() if shard in self.empty and split.children]
 
     def void_splits(self) -> list[Split]:
         """Splits that came too late: somebody had committed the shard's lines."""
-        return [split for shard, split in self.splits.items() if shard in self.committed - self.empty]
+        return [split for shard, split in self.splits.items() if shard in self.committed - self.empty and split.children]
 
     def gaps(self, task: ShardTask) -> list[Gap]:
         """What of the planned videos nothing accounts for."""

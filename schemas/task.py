@@ -48,7 +48,8 @@ class Split(Model):
     """The children that stand for a shard that ended its workers, once its object is there and empty."""
 
     shard_id: ShardId
-    children: Annotated[tuple[ShardTask, ...], Field(min_length=2)]
+    children: tuple[ShardTask, ...]
+    """None where all its videos failed of themselves, so that its empty object means that and no split."""
     why: str
     at: datetime
 

@@ -1,6 +1,7 @@
 """Shards that stand for what a shard leaves open: of one video each, named under it by the video's place, or two parts of it."""
 
 from collections.abc import Callable, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import replace
 from datetime import UTC, datetime
 
@@ -40,6 +41,11 @@ def split(job: Job, task: ShardTask, spec: JobSpec, *, why: str, guilty: int | N
     return remainder(job, task)
 
 
+def refuse_split(job: Job, task: ShardTask) -> None:
+    """Say, before an empty object is committed, that it is one of nothing but failures; a split that came first stands."""
+    job.write_split(Split(shard_id=task.shard_id, children=(), why="All its videos failed.", at=datetime.now(UTC)))
+
+
 def parted(videos: tuple[VideoRef, ...], guilty: int | None) -> tuple[tuple[VideoRef, ...], tuple[VideoRef, ...]]:
     """The guilty video and the others, or two halves."""
     if guilty is not None:
@@ -62,19 +68,19 @@ def remainder(job: Job, task: ShardTask) -> list[ShardTask]:
     if children := stand_for(job, task.shard_id):
         committed = {shard for shard, _ in job.committed(task.shard_id)}
         return [left for child in children for left in (remainder(job, child) if child.shard_id in committed else [child])]
+    taken = {shard for shard, _ in job.committed(task.shard_id)}
     gaps = coverage_of(job, root_of(task.shard_id)).gaps(task.videos)
     if task.only_frames is not None:
         gaps = [replace(gap, frames=_within(gap.frames, task.only_frames)) for gap in gaps]
-    return stand_ins(job, task, [gap for gap in gaps if gap.frames != ()])
+    return stand_ins(task, [gap for gap in gaps if gap.frames != ()], taken)
 
 
 def _within(frames: tuple[int, ...] | None, only: tuple[int, ...]) -> tuple[int, ...]:
     return only if frames is None else tuple(index for index in frames if index in only)
 
 
-def stand_ins(job: Job, task: ShardTask, gaps: Sequence[Gap]) -> list[ShardTask]:
+def stand_ins(task: ShardTask, gaps: Sequence[Gap], taken: AbstractSet[str]) -> list[ShardTask]:
     """One shard per gap, under names that are not committed yet."""
-    taken = {shard for shard, _ in job.committed(task.shard_id)} if gaps else set()
     return [_stand_in(task, gap, free_name(task.shard_id, gap.place, taken=taken.__contains__)) for gap in gaps]
 
 

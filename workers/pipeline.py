@@ -14,7 +14,7 @@ from schemas.record import Attempt, DeadLetter, Fetched, FrameRecord
 from schemas.task import ShardTask
 from schemas.video import VideoRef
 from storage.job import Job
-from workers.descendants import remainder
+from workers.descendants import refuse_split, remainder
 from workers.feeding import forget_way
 from workers.fetch import open_video, verdict
 from workers.keyframe import Keyframe
@@ -98,7 +98,10 @@ class ShardRun:
     def end(self, outcomes: Sequence[Outcome]) -> list[ShardTask]:
         """Commit what became of the videos, and then write the letters of the dead; returns what is left open."""
         self.watch.at(Stage.COMMIT)
-        if not self.job.commit(self.task, [record for outcome in outcomes for record in outcome.records], self.spec):
+        records = [record for outcome in outcomes for record in outcome.records]
+        if not records and len(self.task.videos) > 1:
+            refuse_split(self.job, self.task)
+        if not self.job.commit(self.task, records, self.spec):
             return remainder(self.job, self.task)
         self.watch.committed()
         self.count(Tally(videos=len(outcomes), dead=sum(len(outcome.deaths) for outcome in outcomes)))

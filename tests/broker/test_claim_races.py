@@ -9,7 +9,6 @@ from puppets_on_strings import Luck
 from small_world import Reconciler, Worker, World
 
 from broker.queues import redis_of
-from workers.blame import blame, give_back
 
 
 @pytest.fixture
@@ -51,9 +50,7 @@ def test_a_shard_whose_videos_all_failed_is_not_split_any_more(machine: ClaimMac
     for _ in range(3):
         crashing = hired(machine)
         crashing.puppet.go()
-        machine._end(crashing)
-        blame(machine.world.app, [crashing.notes.step], how="SIGSEGV")
-        give_back(machine.world.app, [crashing.notes.step])
+        machine.crash(crashing)
     splitting = hired(machine)
     assert splitting.notes.trial.guilty
     machine._forget()
