@@ -77,8 +77,10 @@ class QoS(kombu_redis.QoS):
         self._heed(tag, self.channel.claims.end(tag, once=self._once.get(tag, "")))
 
     def _heed(self, tag: str, command: Command) -> None:
-        if not self.channel.run(command):
-            log.warning("%s had run out: its message is another worker's, or done", tag)
-        self._once.pop(tag, None)
-        virtual.QoS.ack(self, tag)
-        self.channel.wake()
+        try:
+            if not self.channel.run(command):
+                log.warning("%s had run out: its message is another worker's, or done", tag)
+        finally:  # where the broker did not hear of it the claim runs out; kept here it would take a place from the channel for ever
+            self._once.pop(tag, None)
+            virtual.QoS.ack(self, tag)
+            self.channel.wake()

@@ -28,7 +28,7 @@ from typing import Any
 from celery import Celery
 
 from broker import QUEUE
-from broker.breaker_scripts import CLOSED, IN_THE_BYTES, JUDGE, RESET, VITALS, WINDOW, WITNESS
+from broker.breaker_scripts import CLOSED, IN_THE_BYTES, JUDGE, RESET, UNTOLD, VITALS, WINDOW, WITNESS
 from broker.claims import Claims
 from broker.queues import redis_of
 from broker.scripts import BELL, BREAKER
@@ -118,6 +118,12 @@ class Breaker:
         except OperatorError as error:
             log.warning("the breaker was not asked: %s", error)
             return Verdict.BELIEVE
+
+    def untold(self) -> None:
+        """Have another probe at once, where the last one may have been a shard that told nothing."""
+        if not self._off:
+            with suppress(OperatorError):
+                self._eval(UNTOLD)
 
     def state(self) -> BreakerState | None:
         """Why it is open, or None while it is closed.

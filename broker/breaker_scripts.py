@@ -1,6 +1,6 @@
 """The Lua of the breaker, on the server's clock; `breaker` tells what it means, and `scripts.TAKE` heeds it.
 
-    framefleet:breaker         hash    there while it is open: opened_at, failure, failing, units, workers; probe_at and wait, for TAKE;
+    framefleet:breaker         hash    there while it is open: opened_at, failure, failing, units, workers; TAKE's probe_at, wait, before;
                                        tried:<shard>, how often that one failed since
     framefleet:breaker:closed  string  when it was closed last
     framefleet:breaker:window  string  JSON, the latest units first: c(lass), w(orker), s(hard), t(ime)
@@ -141,18 +141,6 @@ KEYS: breaker, window, queue, its bell, closed.
 ARGV: worker, shard, what keys of vitals begin with, units, share, least, doubtful, seconds to the first probe, seconds since the shard was
 taken up, then each unit's class."""
 
-WITNESS = """
-if redis.call('EXISTS', KEYS[1]) == 1 then return 'open' end
-local mine = false
-for at, unit in ipairs(cjson.decode(redis.call('GET', KEYS[2]) or '{}')) do
-  if unit.s == ARGV[1] then mine = at; break end
-  if unit.c == '' then return 'believe' end
-end
-return mine and 'doubt' or 'believe'
-"""
-"""Look what came after a shard's units: one that is fine is a witness against them. KEYS: breaker, window, queue, its bell, closed.
-ARGV: shard, seconds since it was taken up. Returns open, believe, or doubt where nothing is known yet."""
-
 WITNESS = (
     WORDS
     + """
@@ -168,6 +156,20 @@ return #units == 0 and 'believe' or 'doubt'
 )
 """Look what came after a shard's units: one that is fine is a witness against them. KEYS: breaker, window, queue, its bell, closed.
 ARGV: shard, seconds since it was taken up. Returns open, believe, or doubt where nothing is known yet."""
+
+UNTOLD = (
+    WORDS
+    + """
+local before = redis.call('HGET', KEYS[1], 'before')
+if not before then return 0 end
+redis.call('HSET', KEYS[1], 'probe_at', now(), 'wait', before)
+redis.call('HDEL', KEYS[1], 'before')
+ring(KEYS[3])
+return 1
+"""
+)
+"""Take a probe back that told nothing, such as a shard of a cancelled job: another is due now.
+KEYS: breaker, window, queue, its bell, closed."""
 
 RESET = (
     _CLOSE

@@ -33,9 +33,10 @@ def _go_on() -> None:
 class Hold:
     """One claim that is kept alive."""
 
-    def __init__(self, tag: str) -> None:
+    def __init__(self, tag: str, *, patience_seconds: float = 0.0) -> None:
         """Begin with a claim that is believed to be there."""
         self.tag = tag
+        self.patience_seconds = patience_seconds
         self._lost = False
 
     @property
@@ -72,13 +73,15 @@ class Leases:
         self._thread.start()
 
     @contextmanager
-    def hold(self, delivery_tag: str) -> Iterator[Hold]:
+    def hold(self, delivery_tag: str, *, patience_seconds: float = 0.0) -> Iterator[Hold]:
         """Keep one claim alive while the block runs. A broker that does not answer takes no claim away.
+
+        Its work may go on for `patience_seconds` without a word, where that is longer than what all have.
 
         Raises:
             ClaimLostError: it is another's already.
         """
-        hold = Hold(delivery_tag)
+        hold = Hold(delivery_tag, patience_seconds=patience_seconds)
         self._add(hold)
         try:
             self._try_to_renew([hold])
@@ -117,7 +120,8 @@ class Leases:
 
     def _stalls(self) -> bool:
         with self._lock:
-            return bool(self._held) and monotonic() - self._moved_at >= self._stall_seconds
+            patience = max([self._stall_seconds, *(hold.patience_seconds for hold in self._held)])
+            return bool(self._held) and monotonic() - self._moved_at >= patience
 
     def _stop(self) -> None:
         log.error(
@@ -138,6 +142,8 @@ class Leases:
             self._renew(holds)
         except OperatorError as error:
             log.warning("leases were not renewed: %s", error)
+        except Exception:  # this thread must not end: nobody else renews
+            log.exception("leases were not renewed")
 
     def _renew(self, holds: Sequence[Hold]) -> None:
         if not holds:

@@ -89,7 +89,7 @@ for at = 6, #KEYS, 2 do
     redis.call('ZADD', index, tonumber(time[1]) + tonumber(time[2]) / 1e6, tag)
     if probe_at then
       local wait = tonumber(redis.call('HGET', breaker, 'wait'))
-      redis.call('HSET', breaker, 'probe_at', now() + wait, 'wait', math.min(2 * wait, LONGEST))
+      redis.call('HSET', breaker, 'probe_at', now() + wait, 'wait', math.min(2 * wait, LONGEST), 'before', wait)
       redis.call('EXPIRE', breaker, KEPT)
     elseif redis.call('EXISTS', queue) == 1 then ring(queue) end
     return {queue, tag, message}

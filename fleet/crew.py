@@ -13,7 +13,7 @@ from fleet.supervisor import BOX_VARIABLE, BROKER_VARIABLE, QUIET_ENDS, ending, 
 from schemas.errors import OperatorError
 from workers.tasks import EXIT_UNFIT
 
-RESTARTS = 6
+RESTARTS = 24
 """How often workers may end by themselves, without a frame captioned in between, before the run is given up."""
 
 

@@ -26,8 +26,11 @@ def box_folder() -> Path:
 
 
 def new_box() -> Path:
-    """Make an empty black box that only this user can read."""
-    descriptor, name = tempfile.mkstemp(prefix="framefleet-box-", dir=box_folder())
+    """Make an empty black box that only this user can read, and clear away those of keepers that were killed."""
+    for left in box_folder().glob("framefleet-box-*"):
+        if not Path("/proc", left.name.split("-")[2]).exists():
+            left.unlink(missing_ok=True)
+    descriptor, name = tempfile.mkstemp(prefix=f"framefleet-box-{os.getpid()}-", dir=box_folder())
     os.close(descriptor)
     return Path(name)
 

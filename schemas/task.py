@@ -20,6 +20,11 @@ class Changes(Model):
     frame_deadline_seconds: Annotated[float, Field(gt=0)] | None = None
     max_tokens: Annotated[int, Field(ge=1)] | None = None
 
+    @property
+    def patience_seconds(self) -> float:
+        """How long nothing may move before a worker is called stalled, if that is longer than by its settings."""
+        return 2 * max(self.decode_deadline_seconds or 0.0, self.frame_deadline_seconds or 0.0)
+
 
 class ShardTask(Model):
     """What one message carries: the videos that become one output object of a job."""

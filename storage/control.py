@@ -10,7 +10,7 @@ from pydantic import ValidationError
 
 from schemas.control import Control, ControlState, HaltedError
 from schemas.errors import OperatorError
-from storage import ObjectMissing, StoreError
+from storage import ObjectMissing, StoreError, StoreUnavailable
 from storage.job import Job
 
 CONTROL_KEY = "control.json"
@@ -111,6 +111,8 @@ class Heed:
             try:
                 self._known = read_control(self._job)
             except (StoreError, OperatorError) as error:
+                if isinstance(error, StoreUnavailable) and self._known and self._known.state not in self._remembered:
+                    raise  # it may have been resumed: what is dropped for an old word is wanted
                 self._known = self._known or Control()
                 log.warning("whether %s is paused is not known, so it stays %s: %s", self._job.url, self._known.state, error)
         return self._known

@@ -47,7 +47,11 @@ class Alone:
     def _wait(self, free: Callable[[], bool], check: Callable[[], None]) -> None:
         while not free():
             self._changed.wait(LOOK_SECONDS)
-            check()
+            self._changed.release()  # it may ask storage, which must hold up nobody who comes or goes
+            try:
+                check()
+            finally:
+                self._changed.acquire()
 
     def _leave(self) -> None:
         with self._changed:

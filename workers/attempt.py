@@ -56,6 +56,7 @@ class ShardAttempt(Watch):
     trial: Trial = field(default_factory=lambda: Trial(attempts=1))
     _step: Step | None = None
     _fine: list[str] = field(default_factory=list)
+    _told: bool = False
     _begun_at: float = field(default_factory=monotonic)
 
     def begin(self) -> None:
@@ -110,7 +111,9 @@ class ShardAttempt(Watch):
         """Wait a moment for a shard that is fine: a fault of the fleet begins with a few failures that look like anybody's own."""
         end = monotonic() + WITNESS_SECONDS
         while (verdict := self.around.breaker.witness(self._name, age_seconds=self._age_seconds)) is Verdict.DOUBT:
-            if monotonic() >= end or self.around.drain.begun:
+            if self.around.drain.begun:
+                raise HandedBackError("This worker is told to end before anybody can say whose fault its failures are.")
+            if monotonic() >= end:
                 return Verdict.BELIEVE
             self.check()
             self.around.drain.sleep(WITNESS_LOOK_SECONDS)
@@ -126,6 +129,7 @@ class ShardAttempt(Watch):
 
     def tell(self, failures: Sequence[str]) -> Verdict:
         """Tell the breaker what became of some units."""
+        self._told = True
         return self.around.breaker.judge(self.around.worker, failures, shard=self._name, age_seconds=self._age_seconds)
 
     def failed(self, error: Exception) -> None:
@@ -143,6 +147,7 @@ class ShardAttempt(Watch):
         self._note(None, None)
         with suppress(OperatorError):
             self.trials.refund(self.task.shard_id, tag=self.tag)
+        self._release_probe()
 
     def put_back(self) -> None:
         """Close the attempt: it failed, and ended no worker."""
@@ -154,6 +159,11 @@ class ShardAttempt(Watch):
         """Forget the trial of a shard that is done."""
         with suppress(OperatorError):
             self.trials.settled(self.task.shard_id)
+        self._release_probe()
+
+    def _release_probe(self) -> None:
+        if not self._told:
+            self.around.breaker.untold()
 
     def _note(self, stage: Stage | None, place: int | None) -> None:
         self._write(Step(job=self.task.job, shard_id=self.task.shard_id, tag=self.tag, stage=stage, place=place))

@@ -50,7 +50,9 @@ class Drain:
     def _see_to_it(self) -> None:
         time.sleep(max(0.5, self._grace_seconds - LAST_SECONDS))
         log.warning("this worker is not done within its grace of %g s: it hands back what it has and goes", self._grace_seconds)
+        hand_back = threading.Thread(target=self._last_resort, name="last resort", daemon=True)
         try:
-            self._last_resort()
+            hand_back.start()
+            hand_back.join(LAST_SECONDS / 2)  # a broker that is frozen keeps nobody here
         finally:
             self._leave(0)

@@ -19,7 +19,7 @@ class WorkerSettings(BaseSettings):
 
     broker_url: str = "redis://localhost:6379/0"
     engine: EngineName = "opencv"
-    shards_at_once: Annotated[int, Field(ge=1)] = 8
+    shards_at_once: Annotated[int, Field(ge=1, le=256)] = 8
     """Shards a worker works on side by side; each decodes in a process of its own."""
     pictures_in_memory: Annotated[int | None, Field(ge=1)] = None
     """Decoded pictures a worker holds at once, waiting or being captioned; decoding waits beyond it. Unset: what may be in flight and

@@ -4,6 +4,7 @@ import logging
 import os
 import random
 import socket
+import threading
 from collections.abc import Callable
 from contextlib import suppress
 from datetime import UTC, datetime
@@ -19,7 +20,7 @@ from broker.breaker import Breaker, BreakerWatch
 from broker.lease import Leases
 from broker.progress import Tally, report_fault
 from broker.queues import ShardQueue
-from broker.trials import Trials
+from broker.trials import Trial, Trials
 from schemas.errors import (
     ClaimLostError,
     DoubtedError,
@@ -32,6 +33,7 @@ from schemas.errors import (
     UnsuitableError,
 )
 from schemas.job import JobSpec
+from schemas.reasons import Stage
 from schemas.record import Attempt
 from schemas.task import ShardTask
 from storage import ObjectDenied, StoreUnavailable
@@ -92,6 +94,7 @@ class CaptionShard(Task):  # type: ignore[misc]  # celery has no types
         self._queue = ShardQueue(app)
         self._alone = Alone()
         self._alike = settings.workers_alike
+        self._engine_died, self._blaming = False, threading.Lock()
         leases = Leases(app, stall_seconds=settings.longest_stall_seconds, stalled=self._stalled)
         drain = Drain(settings.grace_seconds, last_resort=self._hand_back)
         self._around = Surroundings(self.worker, leases, drain, Controls(), breaker)
@@ -108,9 +111,18 @@ class CaptionShard(Task):  # type: ignore[misc]  # celery has no types
 
     def run(self, message: dict[str, Any]) -> None:
         """Work one shard; the message is acknowledged when this returns and goes back to the queue when it raises Reject."""
-        task = ShardTask.model_validate(message)
-        tag = self.request.properties["delivery_tag"]
-        with suppress(ClaimLostError), self._around.leases.hold(tag) as hold, self._box.place() as place:
+        try:
+            self._hold(ShardTask.model_validate(message), self.request.properties["delivery_tag"])
+        except Reject:
+            raise
+        except Exception as error:  # of any other Celery would acknowledge a shard that is not done; another version may understand it
+            log.exception("message %s failed where nothing fails", self.request.id)
+            self._around.drain.sleep(UNSUITABLE_SECONDS)
+            raise Reject(error, requeue=True) from error
+
+    def _hold(self, task: ShardTask, tag: str) -> None:
+        lease = self._around.leases.hold(tag, patience_seconds=task.changes.patience_seconds)
+        with suppress(ClaimLostError), lease as hold, self._box.place() as place:
             attempt = ShardAttempt(task, tag, hold, place, Trials(self.app, task.job), self._around)
             attempt.begin()
             self._try(attempt)
@@ -128,8 +140,6 @@ class CaptionShard(Task):  # type: ignore[misc]  # celery has no types
         except UnsuitableError as error:
             self._pass_on(attempt, error)
         except EngineDiedError as error:
-            with suppress(OperatorError):
-                blame(self.app, self._box.steps(), how="engine died")
             self._leave(attempt, error, status=EXIT_ENGINE_DIED)
         except (FatalError, ObjectDenied) as error:
             self._leave(attempt, error, status=EXIT_UNFIT)
@@ -145,18 +155,34 @@ class CaptionShard(Task):  # type: ignore[misc]  # celery has no types
         task, trial = attempt.task, attempt.trial
         if self._around.drain.begun:
             raise HandedBackError("This worker is told to end.")
-        attempt.job, spec = job_of(task.job)
+        attempt.job = opened(task.job)
         attempt.check()
+        spec = spec_of(attempt.job)
         made = Attempt(number=trial.attempts, worker=self.worker, at=datetime.now(UTC))
         run = ShardRun(task, attempt.job, spec, self._room, made, self._counter(task.job), attempt)
         beside = self._alone.by_itself if trial.suspect else self._alone.side_by_side
         with beside(check=attempt.check), self._pulse.at_work(spec.recipe):
-            children = condemn(run, trial) if trial.guilty else run.run()
+            children = self._children(run, trial)
         for child in children:
             self._queue.send(child)
         attempt.settled()
         self._reporter.count(task.job, Tally(shards=1))
         self._reporter.flush()  # before the ack, so that an empty queue means exact figures
+
+    def _children(self, run: ShardRun, trial: Trial) -> list[ShardTask]:
+        """Work the shard. Who is to blame for a dead engine is said once, and before a shard that only waited for its turn gets it."""
+        if self._engine_died:
+            raise HandedBackError("This worker's engine died.")
+        run.watch.at(Stage.FETCH)
+        try:
+            return condemn(run, trial) if trial.guilty else run.run()
+        except EngineDiedError:
+            with self._blaming:
+                if not self._engine_died:
+                    self._engine_died = True
+                    with suppress(OperatorError):
+                        blame(self.app, self._box.steps(), how="engine died")
+            raise
 
     def _counter(self, job: str) -> Callable[[Tally], None]:
         def count(tally: Tally) -> None:
@@ -221,7 +247,12 @@ class CaptionShard(Task):  # type: ignore[misc]  # celery has no types
 
 
 @lru_cache(maxsize=64)
-def job_of(url: str) -> tuple[Job, JobSpec]:
-    """Open a job and read its spec, once per process."""
-    job = open_job(url)
-    return job, job.spec()
+def opened(url: str) -> Job:
+    """Open a job, once per process."""
+    return open_job(url)
+
+
+@lru_cache(maxsize=64)
+def spec_of(job: Job) -> JobSpec:
+    """Read a job's spec, once per process."""
+    return job.spec()
