@@ -24,6 +24,7 @@ from fleet.report import print_audit, print_reads, print_status, say
 from fleet.running import EXIT_FAILED, EXIT_SOME_DEAD, err, out, run
 from fleet.status import status_of
 from fleet.steering import add_steering
+from fleet.torture.command import torture
 from producer.enqueue import planned
 from schemas.errors import FleetError
 from schemas.model import Model
@@ -76,6 +77,7 @@ def demo(
 
 
 add_steering(app)
+app.command()(torture)
 
 
 @app.command()

@@ -1,5 +1,6 @@
 """A worker's keeper: starts it, passes signals on, and tells the broker how it died, so that its shards come back at once."""
 
+import fcntl
 import os
 import signal
 import sys
@@ -8,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from types import FrameType
+from typing import IO
 
 from broker.embedded import start_child
 from schemas.errors import OperatorError
@@ -25,14 +27,18 @@ def box_folder() -> Path:
     return shared if os.access(shared, os.W_OK) else Path(tempfile.gettempdir())
 
 
-def new_box() -> Path:
-    """Make an empty black box that only this user can read, and clear away those of keepers that were killed."""
+def new_box() -> "IO[bytes]":
+    """Make an empty black box that only this user can read, which goes when it is closed; clear away those of keepers that were killed.
+
+    A keeper holds a lock on its box for as long as it lives, whatever its number is where others look from.
+    """
     for left in box_folder().glob("framefleet-box-*"):
-        if not Path("/proc", left.name.split("-")[2]).exists():
-            left.unlink(missing_ok=True)
-    descriptor, name = tempfile.mkstemp(prefix=f"framefleet-box-{os.getpid()}-", dir=box_folder())
-    os.close(descriptor)
-    return Path(name)
+        with suppress(OSError), left.open("rb") as stale:  # another keeper's, who lives, or another user's
+            fcntl.flock(stale, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            left.unlink()
+    box = tempfile.NamedTemporaryFile(prefix=f"framefleet-box-{os.getpid()}-", dir=box_folder())  # noqa: SIM115 - its keeper closes it
+    fcntl.flock(box, fcntl.LOCK_EX)
+    return box
 
 
 def supervise(words: Sequence[str]) -> int:
@@ -41,11 +47,10 @@ def supervise(words: Sequence[str]) -> int:
     The first signal to end lets the worker drain, the second kills it, which costs nothing but its work. The keeper itself imports next
     to nothing, so that it costs little memory. Call it from the main thread.
     """
-    box = new_box()
-    try:
+    with new_box() as box:
         asked: list[int] = []
         command = [sys.executable, "-m", "fleet.cli", *words]
-        child = start_child(command, env={**os.environ, BOX_VARIABLE: str(box)}, log=sys.stderr.fileno())
+        child = start_child(command, env={**os.environ, BOX_VARIABLE: box.name}, log=sys.stderr.fileno())
 
         def pass_on(number: int, _frame: FrameType | None) -> None:
             asked.append(number)
@@ -55,10 +60,8 @@ def supervise(words: Sequence[str]) -> int:
             signal.signal(number, pass_on)
         status = child.wait()
         if status not in QUIET_ENDS:
-            tell_of(child.pid, status, box=box, broker_url=broker_in(words, os.environ), asked=bool(asked))
+            tell_of(child.pid, status, box=Path(box.name), broker_url=broker_in(words, os.environ), asked=bool(asked))
         return 0 if asked else exit_status(status)
-    finally:
-        box.unlink(missing_ok=True)
 
 
 def tell_of(pid: int, status: int, *, box: Path, broker_url: str, asked: bool = False) -> None:

@@ -12,7 +12,7 @@ from broker import QUEUE
 from broker.breaker import Breaker, Verdict
 from broker.claims import Claims
 from broker.queues import ShardQueue, redis_of
-from broker.scripts import BREAKER, INDEX, LONGEST_PROBE_SECONDS
+from broker.scripts import BELL, BREAKER, INDEX, LONGEST_PROBE_SECONDS
 
 __all__ = ["crew"]
 ILL = "engine_failed"
@@ -86,6 +86,29 @@ def test_a_probe_that_comes_to_nothing_is_followed_by_another(waiting: Celery) -
         assert redis.execute_command(*Claims().end(tag)) == 1  # dropped, as one of a cancelled job
     assert take(waiting) is None
     let_time_pass(waiting)
+    assert take(waiting) is not None
+
+
+def test_a_probe_that_told_nothing_is_taken_back_and_the_next_is_due_at_once(waiting: Celery) -> None:
+    breaker = opened(waiting)
+    waits = [let_time_pass(waiting)]
+    for _ in range(2):
+        _, tag, _ = take(waiting)
+        assert take(waiting) is None
+        with redis_of(waiting) as redis:
+            redis.execute_command(*Claims().end(tag))
+            redis.delete(QUEUE + BELL)
+            breaker.untold()
+            assert redis.llen(QUEUE + BELL) == 1
+    breaker.untold()  # nobody has a probe that could be taken back
+    assert take(waiting) is not None
+    waits.append(let_time_pass(waiting))
+    assert waits == pytest.approx([15, 30], abs=3)  # as if there had been one probe
+
+
+def test_there_is_no_probe_to_take_back_while_the_breaker_is_closed(waiting: Celery) -> None:
+    Breaker(waiting).untold()
+    assert Breaker(waiting).state() is None
     assert take(waiting) is not None
 
 

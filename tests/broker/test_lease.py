@@ -153,6 +153,30 @@ def test_a_broker_that_is_down_ends_no_renewing_and_takes_no_claim(dead_app: Cel
     leases.close()
 
 
+class Unsound:
+    """An application that fails, where nothing fails, as often as it was told to."""
+
+    def __init__(self, app: Celery, *, times: int) -> None:
+        self.conf = app.conf
+        self._app, self._times = app, times
+
+    def connection_for_write(self) -> object:
+        if self._times:
+            self._times -= 1
+            raise ZeroDivisionError
+        return self._app.connection_for_write()
+
+
+def test_an_error_that_nobody_thought_of_ends_no_renewing(app: Celery, caplog: pytest.LogCaptureFixture) -> None:
+    age(app, "tag")
+    leases = Leases(Unsound(app, times=3), renew_seconds=0.02)
+    with leases.hold("tag") as hold:
+        assert eventually(lambda: score(app, "tag") > LONG_AGO)
+        assert not hold.lost
+    leases.close()
+    assert caplog.text.count("leases were not renewed") == 3
+
+
 @pytest.fixture
 def told() -> list[str]:
     """What who watches the worker was told."""
@@ -205,6 +229,19 @@ def test_shards_that_begin_and_end_are_progress_too(app: Celery, restless: Lease
             with restless.hold("short"):
                 time.sleep(0.02)
     assert told == []
+
+
+def test_a_shard_that_may_take_longer_without_a_word_is_given_its_own_patience(app: Celery, told: list[str]) -> None:
+    leases = Leases(app, renew_seconds=0.02, stall_seconds=0.1, stalled=lambda: told.append("stalled"))
+    age(app, "slow", "other")
+    with leases.hold("other", patience_seconds=0.05):
+        with leases.hold("slow", patience_seconds=60):
+            time.sleep(0.4)
+            age(app, "slow")
+            assert eventually(lambda: score(app, "slow") > LONG_AGO)
+            assert told == []
+        assert eventually(lambda: told == ["stalled"])  # what is still held has the patience of all
+    leases.close()
 
 
 def test_an_idle_worker_does_not_stall(app: Celery, restless: Leases, told: list[str]) -> None:

@@ -1,5 +1,6 @@
 """SIGTERM at any moment: out in time, nobody charged, nothing lost."""
 
+import os
 import random
 import signal
 import time
@@ -52,3 +53,20 @@ def test_what_can_be_finished_within_the_grace_is_committed(tmp_path: Path) -> N
             assert worker.ended(within_seconds=30).status == 0
         assert len(objects(job)) == 1
         assert ShardQueue(app).depth() == CLIPS - 1
+
+
+def test_a_broker_that_is_frozen_keeps_no_worker_longer_than_its_grace(tmp_path: Path) -> None:
+    job, clips = tmp_path / "job", write_clips(tmp_path / "clips", 1)
+    with redis_server(tmp_path) as broker:
+        assert framefleet("launch", clips, "--out", job, "--engine", "scripted", "--broker", broker).status == 0
+        env = slow(seconds=60) | {"FRAMEFLEET_GRACE_SECONDS": str(GRACE_SECONDS)}
+        with running(command("worker", "--broker", broker), tmp_path / "said", env) as worker, redis_of(make_app(broker)) as redis:
+            wait_until(lambda: worker.family() and redis.zcard(INDEX))
+            server = redis.info("server")["process_id"]
+            os.kill(server, signal.SIGSTOP)
+            try:
+                worker.signal(signal.SIGTERM)
+                assert worker.ended(within_seconds=GRACE_SECONDS).status == 0
+                assert worker.left_behind() == []
+            finally:
+                os.kill(server, signal.SIGCONT)

@@ -1,6 +1,7 @@
 """The keeper of a worker: signals go through, and a death is told."""
 
 import signal
+import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,7 +15,7 @@ from broker.progress import faults
 from broker.queues import redis_of
 from broker.scripts import INDEX
 from broker.trials import Trials
-from fleet.supervisor import broker_in, ending, exit_status, new_box
+from fleet.supervisor import box_folder, broker_in, ending, exit_status, new_box
 
 KEPT = [sys.executable, "-m", "fleet.entry", "worker"]
 
@@ -133,9 +134,19 @@ def test_ends_are_numbered_as_shells_do() -> None:
     assert (ending(-11), ending(5)) == ("SIGSEGV", "exit status 5")
 
 
-def test_a_black_box_is_for_its_owner_only() -> None:
-    box = new_box()
-    try:
-        assert box.stat().st_mode & 0o777 == 0o600
-    finally:
-        box.unlink()
+def test_a_black_box_is_for_its_owner_only_and_goes_with_its_keeper() -> None:
+    with new_box() as box:
+        path = Path(box.name)
+        assert path.stat().st_mode & 0o777 == 0o600
+    assert not path.exists()
+
+
+def test_boxes_of_keepers_that_were_killed_are_cleared_away_and_those_of_the_living_are_not() -> None:
+    script = "import os, signal; from fleet.supervisor import new_box; box = new_box(); os.kill(os.getpid(), signal.SIGKILL)"
+    with new_box() as mine:
+        keeper = subprocess.Popen([sys.executable, "-c", script])
+        keeper.wait()
+        [left] = box_folder().glob(f"framefleet-box-{keeper.pid}-*")
+        with new_box() as other:
+            assert not left.exists()
+            assert (Path(mine.name).exists(), Path(other.name).exists()) == (True, True)

@@ -149,6 +149,22 @@ def test_while_storage_is_away_the_last_word_stands(heard: Heard, state: Control
     assert heed.control().state is not state
 
 
+@pytest.mark.parametrize("state", [PAUSED, CANCELLED])
+def test_while_storage_is_away_an_old_word_is_not_taken_for_one_that_is_not_remembered(heard: Heard, state: ControlState) -> None:
+    heard.say(state)
+    heed = heard.heed(RUNNING)
+    assert heed.control().state is state
+    heard.say(RUNNING)
+    heard.store.away = True
+    with pytest.raises(StoreUnavailable):
+        heed.control()
+    heard.store.away = False
+    assert heed.control().state is RUNNING
+    heard.store.away = True
+    heard.clock.now += 60
+    assert heed.control().state is RUNNING
+
+
 def test_a_job_of_which_nothing_could_ever_be_heard_runs(heard: Heard) -> None:
     heard.store.away = True
     assert heard.heed().control() == Control()

@@ -77,3 +77,23 @@ def test_who_is_told_to_stop_while_it_waits_leaves_no_trace(asks: str) -> None:
         pytest.fail("it got in")
     with alone.side_by_side(check=stop), alone.side_by_side(check=stop):
         pass
+
+
+def test_a_check_that_takes_its_time_holds_up_nobody_who_leaves_or_comes() -> None:
+    alone, asked, over = Alone(), threading.Event(), threading.Event()
+
+    def check() -> None:
+        asked.set()
+        assert over.wait(5), "whoever left had to wait for the check"
+
+    def wait() -> None:
+        with alone.side_by_side(check=check):
+            pass
+
+    with ThreadPoolExecutor() as pool:
+        with alone.by_itself(check=nothing):
+            waiter = pool.submit(wait)
+            assert asked.wait(5)
+        with alone.side_by_side(check=nothing):
+            over.set()
+        waiter.result(10)

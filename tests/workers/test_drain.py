@@ -64,6 +64,15 @@ def test_a_last_resort_that_fails_keeps_nobody_here() -> None:
     assert len(seen) == 1
 
 
+def test_a_last_resort_that_never_ends_keeps_nobody_here() -> None:
+    exits, thawed = Exits(), threading.Event()
+    Drain(LAST_SECONDS, last_resort=thawed.wait, leave=exits.leave).begin()  # as at a broker that is frozen
+    left = exits.left.wait(0.5 + LAST_SECONDS)
+    thawed.set()
+    assert left
+    assert exits.happened == [0]
+
+
 def test_a_second_signal_does_not_lengthen_the_grace() -> None:
     drain = draining(Exits(), grace_seconds=60)
     drain.begin()
