@@ -85,6 +85,8 @@ class Victim:
 
     def kill(self) -> None:
         """Kill the process, and by that all below it, which the kernel ends with it: the end of a machine, of which nobody tells."""
+        if self.frozen:
+            self._signal_all(signal.SIGKILL)  # one that is stopped does not hear that its parent is gone
         if self._process is not None:
             self._process.kill()
             self._process.wait()
