@@ -100,7 +100,7 @@ def ended(lives: list[Life]) -> list[dict[str, Any]]:
     while len(seconds) < len(lives):
         now = time.monotonic()
         for one, life in enumerate(lives):
-            if one not in due and life.claims():
+            if one not in due and (life.claims() or (life.job / "captions").exists()):
                 due[one] = now + life.dice.uniform(0, LONGEST_WAIT_SECONDS)
             if one not in told and now >= due.get(one, math.inf):
                 life.process.send_signal(signal.SIGTERM)
