@@ -1,5 +1,6 @@
 """A fault of the whole fleet stops the fleet, and kills nobody."""
 
+import threading
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +16,8 @@ from workers.keyframe import Form, Picture
 
 ANSWER = scripted_answer(Picture.of(np.zeros((2, 2, 3), np.uint8), form=Form.JPEG, jpeg_quality=90), FIELDS)
 VIDEOS = 30
+FEWEST_TOKENS = 100
+"""Fewer are asked for only to see whether somebody answers."""
 
 
 def breaker_of(run: Running) -> bool:
@@ -27,10 +30,16 @@ def breaker_of(run: Running) -> bool:
 
 
 def test_a_model_that_talks_nonsense_for_a_while_leaves_no_dead_letter(tmp_path: Path) -> None:
-    sick = True
+    sick, workers_are_there = True, threading.Barrier(2)
+    probed = threading.Event()
 
     def script(request: Request) -> Reply:
-        return completion("nonsense" if sick and request.number > 2 else ANSWER)
+        if request.question["max_tokens"] < FEWEST_TOKENS:  # a worker asks whether the endpoint is there
+            workers_are_there.wait(30)
+            probed.set()
+            return completion(ANSWER)
+        probed.wait(30)
+        return completion("nonsense" if sick else ANSWER)
 
     clips = write_clips(tmp_path / "clips", VIDEOS, Clip(frames=1))
     with ChatServer(script) as server:
