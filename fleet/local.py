@@ -1,14 +1,11 @@
 """The whole fleet on one machine: a private Redis, real workers, the real producer; over when storage says so."""
 
 import os
-import shutil
-import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from dataclasses import dataclass, field
-from pathlib import Path
 
 from broker.app import make_app
 from broker.breaker import Breaker
@@ -18,6 +15,7 @@ from broker.queues import ShardQueue
 from broker.trials import Trials
 from fleet.audit import AuditReport, audit
 from fleet.crew import Crew
+from fleet.logs import log_folder
 from fleet.reconcile import open_work
 from fleet.stop import LOOK_SECONDS, Stop, listening
 from fleet.view import Snapshot, View
@@ -94,7 +92,7 @@ def run_here(job: Job, tasks: Iterable[ShardTask], *, workers: int, env: Mapping
         return audit(job)
     read_settings()  # what every worker would leave for is said at once
     stop = Stop()
-    with worker_logs() as logs, listening(stop), embedded_redis() as broker_url:
+    with log_folder("framefleet-logs-") as logs, listening(stop), embedded_redis() as broker_url:
         recipe = logs / "recipe.json"
         recipe.write_text(job.spec().recipe.model_dump_json(), encoding="utf-8")
         crew = Crew(workers, {**os.environ, **env, "FRAMEFLEET_RECIPE": str(recipe), "FRAMEFLEET_BROKER_URL": broker_url}, logs)
@@ -106,20 +104,6 @@ def run_here(job: Job, tasks: Iterable[ShardTask], *, workers: int, env: Mapping
             raise run.explained(error) from error
         finally:
             crew.stop(grace_seconds=0.0 if stop.asked > 1 else 10.0)
-
-
-@contextmanager
-def worker_logs() -> Iterator[Path]:
-    """A folder for the workers' logs, kept only where an error names it."""
-    folder, named = Path(tempfile.mkdtemp(prefix="framefleet-logs-")), False
-    try:
-        yield folder
-    except OperatorError:
-        named = True
-        raise
-    finally:
-        if not named:
-            shutil.rmtree(folder, ignore_errors=True)
 
 
 class Run:

@@ -1,25 +1,22 @@
 """Opens a world: servers, clips and an environment that leads to them. It leaves nothing behind but the logs of a world that failed."""
 
 import os
-import shutil
-import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
-from pathlib import Path
 
+from fleet.logs import log_folder
 from fleet.torture.environments import storage_environment
 from fleet.torture.jobs import OUTPUT, SOURCE
 from fleet.torture.objects import Bucket
 from fleet.torture.servers import ObjectServer, Redis
 from fleet.torture.setup import Plot
 from fleet.torture.world import World
-from schemas.errors import OperatorError
 
 
 @contextmanager
 def world(plot: Plot) -> Iterator[World]:
     """A world for the block. Use it from the main thread, and only one at a time: this process's storage settings are the world's."""
-    with logs() as folder, ExitStack() as stack:
+    with log_folder("framefleet-torture-") as folder, ExitStack() as stack:
         redis, store = Redis(folder), ObjectServer(folder / "s3.log")
         stack.callback(store.stop)
         store.start()
@@ -31,20 +28,6 @@ def world(plot: Plot) -> Iterator[World]:
         stack.callback(opened.close)
         opened.start()
         yield opened
-
-
-@contextmanager
-def logs() -> Iterator[Path]:
-    """A folder for all that the processes write, kept only where an error names it."""
-    folder, named = Path(tempfile.mkdtemp(prefix="framefleet-torture-")), False
-    try:
-        yield folder
-    except OperatorError:
-        named = True
-        raise
-    finally:
-        if not named:
-            shutil.rmtree(folder, ignore_errors=True)
 
 
 @contextmanager
