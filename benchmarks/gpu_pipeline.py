@@ -26,10 +26,10 @@ from broker.embedded import embedded_redis
 from broker.progress import Progress, Tally
 from broker.queues import ShardQueue
 from broker.vitals import all_vitals
-from fleet.cli import planned
 from fleet.crew import Crew
 from fleet.options import Asked
 from producer.enqueue import feed
+from producer.rounds import new_parts
 from schemas.record import FrameRecord
 from storage.job import Job
 
@@ -136,7 +136,7 @@ def work(bench: Bench, name: str, *, videos: int) -> Run:
     job, spec = asked.job()
     queue, progress = ShardQueue(bench.app), Progress(bench.app, job.url)
     before, tokens = bench.cpu_seconds(), bench.tokens()
-    producer = Thread(target=feed, args=(planned(job, spec),), kwargs={"job": job, "queue": queue, "stopped": lambda: False}, daemon=True)
+    producer = Thread(target=feed, args=(job, new_parts(job, spec)), kwargs={"queue": queue, "stopped": lambda: False}, daemon=True)
     with Watch() as watch:
         producer.start()
         points = watched(bench, progress, videos=videos)

@@ -43,10 +43,10 @@ from broker.app import make_app
 from broker.embedded import embedded_redis
 from broker.progress import Progress
 from broker.queues import ShardQueue
-from fleet.cli import planned
 from fleet.crew import Crew
 from fleet.options import Asked
 from producer.enqueue import feed
+from producer.rounds import new_parts
 from storage.job import Job
 from workers.backlog import lead
 from workers.settings import WorkerSettings
@@ -91,12 +91,12 @@ class Producer(Thread):
 
     def __init__(self, source: Path, out: Path, app: Celery) -> None:
         super().__init__(name="producer", daemon=True)
-        self.job, self.spec = Asked(source=str(source), dest=str(out), engine="scripted", every=0, max_frames=0).job()
+        self.job, self.spec = Asked(sources=[str(source)], dest=str(out), engine="scripted", every=0, max_frames=0).job()
         self.cpu_seconds = 0.0
         self._queue = ShardQueue(app)
 
     def run(self) -> None:
-        feed(planned(self.job, self.spec), job=self.job, queue=self._queue, stopped=lambda: False)
+        feed(self.job, new_parts(self.job, self.spec), queue=self._queue, stopped=lambda: False)
         self.cpu_seconds = time.thread_time()
 
 
@@ -218,7 +218,7 @@ def observed(bench: Bench, folder: Path, *, videos: int) -> Run:
     cpu_before, idle_before = bench.cpu_seconds(), idle_seconds()
     producer, looks = work(bench, folder / "videos", folder / "out-1", videos=videos)
     cpu, idle = bench.cpu_seconds() - cpu_before + producer.cpu_seconds, idle_seconds() - idle_before
-    largest = max(len(task.videos) for task in planned(producer.job, producer.spec))
+    largest = max(len(task.videos) for part in producer.job.ledger().parts() for task in part.shards)
     return Run(
         looks=looks,
         steady=Steady.of(looks, videos=videos, held=WorkerSettings().shards_at_once * largest),

@@ -51,6 +51,8 @@ class Verdict(StrEnum):
     """They are the videos' own."""
     DOUBT = "doubt"
     """They may be this worker's, or the beginning of the fleet's: try again, and believe what comes back."""
+    ALONE = "alone"
+    """Nobody else has anything to say: not a judgement, but what a witness may answer."""
     OPEN = "open"
     """They are the fleet's: the shard goes back, and nobody is charged."""
 
@@ -111,7 +113,8 @@ class Breaker:
     def witness(self, shard: str, *, age_seconds: float) -> Verdict:
         """Look, for a failing shard that was judged, what became of others since: where one was fine, its failures are its own.
 
-        DOUBT means that nobody knows yet. A breaker that is off, or a broker that is away, has no doubts.
+        ALONE means that nothing is known yet, DOUBT that others fail too and none was fine since. A breaker that is off, or a broker that
+        is away, has no doubts.
         """
         try:
             return Verdict.BELIEVE if self._off else Verdict(self._eval(WITNESS, shard, age_seconds).decode())

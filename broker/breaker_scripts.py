@@ -147,15 +147,20 @@ WITNESS = (
 local units = cjson.decode(redis.call('GET', KEYS[2]) or '{}')
 local closed_at = tonumber(redis.call('GET', KEYS[5]) or '0')
 if redis.call('EXISTS', KEYS[1]) == 1 or now() - tonumber(ARGV[2]) < closed_at then return 'open' end
+local judged, others_failed = false, false
 for _, unit in ipairs(units) do
-  if unit.c == '' then return 'believe' end
-  if unit.s == ARGV[1] then break end
+  if unit.c == '' then
+    if not judged then return 'believe' end
+    break  -- older than the shard's own units: what was fine before a fault began
+  elseif unit.s == ARGV[1] then judged = true
+  elseif unit.c ~= '-' then others_failed = true end
 end
-return #units == 0 and 'believe' or 'doubt'
+if #units == 0 then return 'believe' end
+return others_failed and 'doubt' or 'alone'
 """
 )
 """Look what came after a shard's units: one that is fine is a witness against them. KEYS: breaker, window, queue, its bell, closed.
-ARGV: shard, seconds since it was taken up. Returns open, believe, or doubt where nothing is known yet."""
+ARGV: shard, seconds since it was taken up. Returns open; believe; doubt where others fail too and none was fine since; or alone."""
 
 UNTOLD = (
     WORDS

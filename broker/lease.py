@@ -14,6 +14,8 @@ from broker.scripts import INDEX
 from schemas.errors import ClaimLostError, OperatorError
 
 RENEW_SECONDS = 3.0
+ANSWER_SECONDS = 3.0
+"""How long a renewal may wait for its answer: were it the transport's half minute, claims would run out behind one lost packet."""
 STALL_SECONDS = 900.0
 """Longer than anything a worker does without a word: loading a model, an engine that is full."""
 CELERYS_INDEX = "unacked_index"
@@ -148,11 +150,11 @@ class Leases:
     def _renew(self, holds: Sequence[Hold]) -> None:
         if not holds:
             return
-        with redis_of(self._app) as redis:
+        with redis_of(self._app, answers_within_seconds=ANSWER_SECONDS) as redis:
             renewal = Claims(redis.prefix).renew([hold.tag for hold in holds], index=self._index)
             gone = {tag.decode() for tag in redis.execute_command(*renewal)}
-        for hold in holds:
-            if hold.tag in gone:
-                hold.lose()
-        if gone:
-            log.warning("%d claims had run out before they were renewed; their shards are another worker's now", len(gone))
+        found = [hold for hold in holds if hold.tag in gone and not hold.lost]
+        for hold in found:
+            hold.lose()
+        if found:
+            log.warning("%d claims had run out before they were renewed; their shards are another worker's now", len(found))

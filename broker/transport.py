@@ -25,7 +25,7 @@ from kombu.utils.json import dumps, loads
 from redis.exceptions import ResponseError
 
 from broker.acks import QoS, once_of
-from broker.claims import Claims, Command
+from broker.claims import Claims, Command, Turn
 from broker.scripts import BELL
 
 log = logging.getLogger(__name__)
@@ -172,12 +172,22 @@ class Channel(kombu_redis.Channel):
             raise Empty
         return self._claimed(reply)[1]
 
+    def _purge(self, queue: str) -> int:
+        if queue not in self.claimed_queues:
+            return super()._purge(queue)
+        return sum(self.run(self.claims.purge(key)) for key in self._keys([queue]))
+
+    def _delete(self, queue: str, *args: Any, **kwargs: Any) -> None:
+        if queue in self.claimed_queues:
+            self._purge(queue)
+        super()._delete(queue, *args, **kwargs)
+
     def _put(self, queue: str, message: dict[str, Any], **kwargs: Any) -> None:
         if queue not in self.claimed_queues:
             super()._put(queue, message, **kwargs)
             return
         key = self._q_for_pri(queue, self._get_message_priority(message, reverse=False))
-        command = self.claims.put(key, dumps(message), once=once_of(message))
+        command = self.claims.put(key, [(once_of(message), dumps(message))], turn=Turn.in_headers(message.get("headers") or {}))
         batch = kwargs.get("_publish_batch")
         if batch is None:
             self.run(command)

@@ -2,17 +2,24 @@
 
 import hashlib
 from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import closing
 from dataclasses import dataclass, field
+from heapq import merge
+from itertools import groupby
+from operator import attrgetter, itemgetter
 
 from fleet.contradictions import dead_and_captioned, duplicates, strangers
 from fleet.descent import Descent
 from fleet.family import Family, families
+from fleet.once import Once
 from fleet.placement import Kind
 from schemas.model import Model
 from schemas.record import Scope
 from schemas.task import ShardTask
 from storage import ObjectMeta
 from storage.job import Job
+from storage.ledger import Ledger
 from workers.coverage import Gap
 
 EXAMPLES = 20
@@ -71,13 +78,9 @@ class Tallies:
     """What has been found so far."""
 
     digests: "dict[Kind, hashlib._Hash]" = field(default_factory=lambda: {kind: hashlib.sha256() for kind in Kind})
-    captioned: dict[str, str] = field(default_factory=dict)
-    """The planned shard whose family has lines of a video, by its URI."""
     sums: Counter[str] = field(default_factory=Counter)
     reasons: Counter[str] = field(default_factory=Counter)
     words: list[str] = field(default_factory=list)
-    incomplete: list[ShardTask] = field(default_factory=list)
-    """Committed shards with gaps, for who wants to heal them."""
 
     def find(self, kind: str, words: str) -> None:
         """Count a finding, and keep its words while there are few of its kind."""
@@ -91,18 +94,18 @@ class Tallies:
 
 
 def audit(job: Job) -> AuditReport:
-    """Read all that lies under a job and hold it against the plan."""
-    planned = plan_of(job)
-    tallies = read_all(job, planned)
-    complete = job.plan_complete()
-    whole = complete is not None and complete.parts == tuple(job.seals())
+    """Read all that lies under a job and hold it against the plan, in memory for one prefix of it."""
+    ledger = job.ledger()
+    tallies = read_all(job, ledger)
+    complete, totals = ledger.complete(), ledger.totals()
+    whole = complete is not None and complete.parts == ledger.seals()
     if complete is not None and not whole:
         tallies.words.append("plan: its parts are not those that complete.json sealed")
     return AuditReport(
         job=job.url,
         plan_complete=whole,
-        shards=len(planned),
-        videos=sum(len(task.videos) for task in planned.values()),
+        shards=totals.shards,
+        videos=totals.videos,
         dead_by_reason=dict(tallies.reasons.most_common()),
         findings=tuple(tallies.words),
         objects_sha256=tallies.digests[Kind.CAPTIONS].hexdigest(),
@@ -128,33 +131,44 @@ COUNTED = (
 )
 
 
-def plan_of(job: Job) -> dict[str, ShardTask]:
-    """Every planned shard by its id."""
-    return {task.shard_id: task for part in job.plan_parts() for task in part.shards}
-
-
-def read_all(job: Job, planned: dict[str, ShardTask]) -> Tallies:
-    """Go through all families of a job."""
-    tallies, seen = Tallies(), set[str]()
+def read_all(job: Job, ledger: Ledger, *, gap: Callable[[ShardTask], None] = lambda _: None) -> Tallies:
+    """Go through all families of a job beside its plan, both in the order of shards; committed shards with gaps are handed to `gap`."""
+    tallies = Tallies()
 
     def stray(meta: ObjectMeta) -> None:
         tallies.find("orphans", f"{meta.key} lies where the fleet puts no object of this job: see what it is, and remove it")
 
-    for family in families(job, stray=stray):
-        count_objects(tallies, family)
-        task = planned.get(family.root)
-        if task is None:
-            tallies.find("orphans", f"shard {family.root} is not in the plan")
-            continue
-        if family.root in family.committed:
-            seen.add(family.root)
-        count_family(tallies, family, task)
-    for root in planned.keys() - seen:
-        tallies.find("uncommitted", f"shard {root} has no object")
+    with closing(Once(EXAMPLES)) as once:
+        for family, task in beside(families(job, stray=stray), planned_once(ledger)):
+            if family is not None:
+                count_objects(tallies, family)
+                once.count(family)
+            if family is not None and task is not None:
+                count_family(tallies, family, task, gap)
+            elif family is not None:
+                tallies.find("orphans", f"shard {family.root} is not in the plan")
+            if task is not None and (family is None or task.shard_id not in family.committed):
+                tallies.find("uncommitted", f"shard {task.shard_id} has no object")
+        for words in once.findings(ledger):
+            tallies.find("duplicates", words)
     return tallies
 
 
-def count_family(tallies: Tallies, family: Family, task: ShardTask) -> None:
+def planned_once(ledger: Ledger) -> Iterator[ShardTask]:
+    """Every planned shard, in the order of their ids."""
+    planned = (task for prefix in ledger.prefixes() for task in ledger.planned(prefix))
+    return (next(same) for _, same in groupby(planned, key=attrgetter("shard_id")))
+
+
+def beside(found: Iterable[Family], planned: Iterable[ShardTask]) -> Iterator[tuple[Family | None, ShardTask | None]]:
+    """Pair families with their planned shards; both come in the order of shards, and either may lack its other."""
+    named = merge(((family.root, family) for family in found), ((task.shard_id, task) for task in planned), key=itemgetter(0))
+    for _, group in groupby(named, key=itemgetter(0)):
+        both = [one for _, one in group]
+        yield next((one for one in both if isinstance(one, Family)), None), next((one for one in both if isinstance(one, ShardTask)), None)
+
+
+def count_family(tallies: Tallies, family: Family, task: ShardTask, gap: Callable[[ShardTask], None]) -> None:
     """Count what one family holds and lacks."""
     live = family.live_letters()
     tallies.sums["frames"] += len(family.lines)
@@ -166,7 +180,8 @@ def count_family(tallies: Tallies, family: Family, task: ShardTask) -> None:
     tallies.sums["splits"] += len(family.standing_splits())
     tallies.sums["void_splits"] += len(family.void_splits())
     hold_against_itself(tallies, family, task)
-    hold_against_plan(tallies, family, task)
+    if hold_against_plan(tallies, family, task):
+        gap(task)
 
 
 def count_objects(tallies: Tallies, family: Family) -> None:
@@ -180,7 +195,7 @@ def count_objects(tallies: Tallies, family: Family) -> None:
 def hold_against_itself(tallies: Tallies, family: Family, task: ShardTask) -> None:
     """Find what is there twice, or wrong, or for no reason."""
     descent = Descent(family, task)
-    for words in duplicates(family) + elsewhere(tallies, family):
+    for words in duplicates(family):
         tallies.find("duplicates", words)
     for words in family.invalid + strangers(family, task) + dead_and_captioned(family) + descent.invalid():
         tallies.find("invalid", words)
@@ -188,25 +203,14 @@ def hold_against_itself(tallies: Tallies, family: Family, task: ShardTask) -> No
         tallies.find("orphans", words)
 
 
-def hold_against_plan(tallies: Tallies, family: Family, task: ShardTask) -> None:
-    """Find what is missing."""
+def hold_against_plan(tallies: Tallies, family: Family, task: ShardTask) -> bool:
+    """Find what is missing; True if the committed lines and letters have gaps."""
     for words in Descent(family, task).lacking():
         tallies.find("uncommitted", words)
     gaps = family.gaps(task) if family.root in family.committed else []
     for gap in gaps:
         tallies.find("uncovered", f"{gap.video.uri} of shard {family.root}: {frames_of(gap)} neither captioned nor dead")
-    if gaps:
-        tallies.incomplete.append(task)
-
-
-def elsewhere(tallies: Tallies, family: Family) -> list[str]:
-    """Videos that another planned shard's family has captioned too, in words."""
-    words = []
-    for uri in sorted({record.video.uri for _, record in family.lines}):
-        first = tallies.captioned.setdefault(uri, family.root)
-        if first != family.root:
-            words.append(f"{uri} is captioned in shards {first} and {family.root}")
-    return words
+    return bool(gaps)
 
 
 def frames_of(gap: Gap) -> str:

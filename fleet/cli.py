@@ -17,6 +17,9 @@ from fleet.dead import dead
 from fleet.demo import clips_in, free_folder, show
 from fleet.described import Kind, RecipesAnswer, described
 from fleet.doctor import examine
+from fleet.estimate_command import plan
+from fleet.latest import read
+from fleet.local import captioning
 from fleet.options import opened
 from fleet.proof import CheckFile, Papers, ProofFile, proof_of
 from fleet.reads import reads_of
@@ -25,7 +28,6 @@ from fleet.running import EXIT_FAILED, EXIT_SOME_DEAD, err, out, run
 from fleet.status import status_of
 from fleet.steering import add_steering
 from fleet.torture.command import torture
-from producer.enqueue import planned
 from schemas.errors import FleetError
 from schemas.model import Model
 from storage import StoreError
@@ -47,7 +49,7 @@ def caption(asked: o.Asked, workers: o.Workers = None, openai_url: o.OpenAiUrl =
     """
     job, spec = asked.job()
     env = o.engine_env(asked.engine, openai_url=openai_url, openai_model=openai_model)
-    run(job, planned(job, spec), workers=o.workers_for(asked.engine, workers), env=env)
+    run(job, captioning(job, spec), workers=o.workers_for(asked.engine, workers), env=env)
 
 
 @app.command()
@@ -58,13 +60,13 @@ def demo(
 ) -> None:
     """Try the whole fleet on this machine: clips, captions, audit, and a look at a record."""
     source = videos or str(clips_in(folder / "clips"))
-    asked = o.Asked(source=source, dest=str(free_folder(folder)), engine="opencv")
+    asked = o.Asked(sources=[source], dest=str(free_folder(folder)), engine="opencv")
     job, spec = asked.job()
     err.print(f"framefleet caption {source} --out {asked.dest}", soft_wrap=True)
     try:
         run(
             job,
-            planned(job, spec),
+            captioning(job, spec),
             workers=o.workers_for("opencv", workers),
             env=o.engine_env("opencv", openai_url=None, openai_model=None),
         )
@@ -77,7 +79,9 @@ def demo(
 
 
 add_steering(app)
+app.command()(read)
 app.command()(torture)
+app.command()(plan)
 
 
 @app.command()
@@ -94,7 +98,7 @@ def worker(
     o.use_storage(endpoint_url, profile)
     o.use_worker(o.engine_env(engine, openai_url=openai_url, openai_model=openai_model, recipe=recipe), broker)
     from workers.app import app as celery_app  # noqa: PLC0415 - reads the environment that was just set
-    from workers.app import exit_status, settings  # noqa: PLC0415
+    from workers.app import leave, settings  # noqa: PLC0415
 
     celery_app.worker_main(
         [
@@ -108,7 +112,7 @@ def worker(
             f"--hostname={o.worker_name()}",
         ]
     )
-    raise typer.Exit(exit_status())
+    leave()
 
 
 @app.command()
@@ -116,6 +120,7 @@ def status(
     job: o.JobUrl,
     broker: Annotated[str | None, typer.Option("--broker", help="Ask this broker too.", envvar="FRAMEFLEET_BROKER_URL")] = None,
     reads: Annotated[bool, typer.Option("--reads", help="List what was read of each video, out of its lines.")] = False,
+    exact: Annotated[bool, typer.Option("--exact", help="Look at every shard, however many there are.")] = False,
     as_json: o.AsJson = False,
     endpoint_url: o.Endpoint = None,
     profile: o.Profile = None,
@@ -125,7 +130,7 @@ def status(
     if reads:
         print_models(reads_of(where)) if as_json else print_reads(out, reads_of(where))
         return
-    found = status_of(where, make_app(broker) if broker else None)
+    found = status_of(where, make_app(broker) if broker else None, exact=exact)
     print_model(found) if as_json else print_status(out, found)
 
 

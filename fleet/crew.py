@@ -15,6 +15,8 @@ from workers.tasks import EXIT_UNFIT
 
 RESTARTS = 24
 """How often workers may end by themselves, without a frame captioned in between, before the run is given up."""
+UNFIT_RESTARTS = 8
+"""How often each worker may find itself unfit meanwhile, which is seldom bad luck."""
 
 
 @dataclass(slots=True)
@@ -26,6 +28,7 @@ class Crew:
     logs: Path
     _processes: list["subprocess.Popen[bytes]"] = field(default_factory=list)
     _ends: int = 0
+    _unfit_ends: int = 0
     _frames_then: int = 0
     _started_at: float = 0.0
 
@@ -40,15 +43,20 @@ class Crew:
             OperatorError: workers end again and again and nothing gets done.
         """
         if frames > self._frames_then:
-            self._frames_then, self._ends = frames, 0
+            self._frames_then, self._ends, self._unfit_ends = frames, 0, 0
         for number, process in enumerate(self._processes):
             if process.poll() is None:
                 continue
-            self._ends += 1
             self._tell_of(number, process)
-            if self._ends > RESTARTS or (process.returncode == EXIT_UNFIT and not frames):
+            if self._hopeless_after(process.returncode):
                 raise OperatorError(f"The workers cannot go on (the last one ended with {ending(process.returncode)}).")
             self._processes[number] = self._spawn(number)
+
+    def _hopeless_after(self, status: int) -> bool:
+        """Count an end, and say whether there were too many; a fleet that was unfit from the first has nothing to wait for."""
+        unfit = status == EXIT_UNFIT
+        self._ends, self._unfit_ends = self._ends + 1, self._unfit_ends + unfit
+        return self._ends > RESTARTS or self._unfit_ends > UNFIT_RESTARTS * self.size or (unfit and not self._frames_then)
 
     def drain(self) -> None:
         """Ask the workers to finish what they have begun and take nothing more."""

@@ -13,12 +13,13 @@ from broker.app import make_app
 from broker.queues import ShardQueue
 from fleet import options as o
 from fleet.deadletters import Choice, ask, counted, fields_in, find_letter, live_letters, redrives
+from fleet.local import redriving
 from fleet.pace import paced
 from fleet.replay import Replayed, keep, letter_in_words, opened_room, record_in_words, replay, task_of
 from fleet.report import print_letter, print_letters, print_rows, say
 from fleet.running import EXIT_INTERRUPTED, EXIT_SOME_DEAD, err, out, run
 from fleet.stop import Stop, listening
-from producer.enqueue import feed
+from producer.enqueue import Manner, send
 from schemas.errors import OperatorError
 from schemas.reasons import Reason, Stage
 from schemas.task import Changes, ShardTask
@@ -183,14 +184,14 @@ def redrive(  # noqa: PLR0913 - a command's options are its interface
     name = engine or o.engine_for(place.spec().recipe)
     env = o.engine_env(name, openai_url=openai_url, openai_model=openai_model)
     first = next(asked)  # on record before a run asks whether there is anything to do
-    run(place, chain([first], asked), workers=o.workers_for(name, workers), env=env)
+    run(place, redriving(place, chain([first], asked)), workers=o.workers_for(name, workers), env=env)
 
 
 def send_to(broker: str, job: Job, tasks: Iterable[ShardTask], *, number: int) -> None:
     """Send redrives to a fleet until the operator stops it; what was not sent then was not put on record either."""
     stop = Stop()
     with listening(stop):
-        sent = feed(tasks, job=job, queue=ShardQueue(make_app(broker)), stopped=stop)
+        sent = send(tasks, job=job, queue=ShardQueue(make_app(broker)), stopped=stop, manner=Manner(batch=1))
     if stop():
         say(err, f"Stopped: {sent} of {number} videos sent. The others were not touched: run the same command again for them.")
         raise typer.Exit(EXIT_INTERRUPTED)

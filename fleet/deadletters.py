@@ -67,10 +67,10 @@ def counted(letters: Iterable[tuple[str, DeadLetter]], fields: tuple[str, ...]) 
     return sorted(found.items(), key=lambda item: (-item[1], item[0]))
 
 
-def live_letters(job: Job, choice: Choice) -> Iterator[tuple[str, DeadLetter]]:
-    """Stream the letters that stand and are meant, with their keys."""
+def live_letters(job: Job, choice: Choice, *, prefix: str = "") -> Iterator[tuple[str, DeadLetter]]:
+    """Stream the letters that stand and are meant, with their keys; of all shards or of those whose ids begin so."""
     found = 0
-    for family in families_with_letters(job):
+    for family in families_with_letters(job, prefix=prefix):
         for key, letter in family.live_letters().items():
             if choice.takes(letter) and (not choice.limit or found < choice.limit):
                 found += 1

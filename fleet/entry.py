@@ -1,6 +1,7 @@
 """The console script: imports the command line only when it can already be interrupted without a traceback.
 
-`framefleet worker` is kept by a process of its own; `python -m fleet.cli worker` is the bare worker.
+`framefleet worker` is kept by a process of its own; `python -m fleet.cli worker` is the bare worker. `framefleet health` is run by
+probes every few seconds, and so without the command line.
 """
 
 import sys
@@ -11,6 +12,10 @@ EXIT_INTERRUPTED = 130
 def main() -> None:
     """Run the command line."""
     try:
+        if sys.argv[1:2] == ["health"]:
+            from fleet.health import run as look  # noqa: PLC0415
+
+            sys.exit(look(sys.argv[2:]))
         if sys.argv[1:2] == ["worker"] and "--help" not in sys.argv:
             from fleet.supervisor import supervise  # noqa: PLC0415
 

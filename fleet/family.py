@@ -3,7 +3,7 @@
 import hashlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from functools import cache
+from functools import cache, partial
 from itertools import groupby
 from operator import attrgetter
 from typing import TypeVar
@@ -12,13 +12,14 @@ from pydantic import ValidationError
 
 from fleet.placement import Kind, Placed, all_placed, placed
 from schemas.answer import misfits
+from schemas.errors import OperatorError
 from schemas.job import SUFFIXES
 from schemas.recipe import Recipe
 from schemas.record import DeadLetter, FrameRecord
 from schemas.task import ShardTask, Split, letter_key
 from schemas.video import frame_id
 from storage import ObjectMeta
-from storage.job import Job
+from storage.job import Job, below
 from storage.lines import split_lines
 from workers.coverage import Coverage, Gap
 
@@ -91,10 +92,13 @@ def families(job: Job, *, stray: Callable[[ObjectMeta], None] = lambda _: None) 
         yield family
 
 
-def families_with_letters(job: Job) -> Iterator[Family]:
-    """Stream the families with dead letters. Letters are read before lines, so that what a redrive answers meanwhile is found answered."""
+def families_with_letters(job: Job, *, prefix: str = "") -> Iterator[Family]:
+    """Stream the families with dead letters, of all shards or of those whose ids begin so.
+
+    Letters are read before lines, so that what a redrive answers meanwhile is found answered.
+    """
     reader = Reader(job)
-    letters = (found for meta in job.store.list("dead/") if (found := placed(meta, Kind.DEAD, suffix="")))
+    letters = (found for meta in job.store.list(below("dead", prefix)) if (found := placed(meta, Kind.DEAD, suffix="")))
     for root, members in groupby(letters, key=attrgetter("root")):
         family = Family(root)
         for member in members:
@@ -112,6 +116,7 @@ class Reader:
         """Read this job, whose spec is read only if something has to be held against it."""
         self._job = job
         self._spec = cache(job.spec)
+        self._recipe = cache(partial(recipe_in, job))
 
     def suffix(self) -> str:
         """How the keys of committed objects end."""
@@ -124,7 +129,7 @@ class Reader:
         try:
             match found.kind:
                 case Kind.CAPTIONS:
-                    read_lines(family, found, body, self._spec().recipe)
+                    read_lines(family, found, body, self._recipe)
                 case Kind.DEAD:
                     read_letter(family, found, body)
                 case Kind.REDRIVES:
@@ -140,7 +145,7 @@ class Reader:
 WHAT = {Kind.CAPTIONS: "committed object", Kind.DEAD: "dead letter", Kind.REDRIVES: "redrive", Kind.SPLITS: "split"}
 
 
-def read_lines(family: Family, found: Placed, body: bytes, recipe: Recipe) -> None:
+def read_lines(family: Family, found: Placed, body: bytes, recipe_of: Callable[[str], Recipe | None]) -> None:
     """Read a committed object into its family, checking every line."""
     key, shard = found.meta.key, found.shard
     family.committed.add(shard)
@@ -156,7 +161,7 @@ def read_lines(family: Family, found: Placed, body: bytes, recipe: Recipe) -> No
         except ValidationError as error:
             family.invalid.append(f"{key} line {number} does not fit the schema: {error.errors()[0]['msg']}")
             continue
-        if fault := fault_of(record, shard) or misfit_of(record, recipe):
+        if fault := fault_of(record, shard) or misfit_of(record, recipe_of(record.recipe_id)):
             family.invalid.append(f"{key} line {number}: {fault}")
         family.lines.append((shard, record))
 
@@ -191,8 +196,18 @@ def fault_of(record: FrameRecord, shard: str) -> str:
     return ""
 
 
-def misfit_of(record: FrameRecord, recipe: Recipe) -> str:
+def recipe_in(job: Job, recipe_id: str) -> Recipe | None:
+    """A recipe of a job; None if it never had it, which is found when lines are held against the plan."""
+    try:
+        return job.spec_for(recipe_id).recipe
+    except OperatorError:
+        return None
+
+
+def misfit_of(record: FrameRecord, recipe: Recipe | None) -> str:
     """Say how a line's annotation is not what the recipe asks for; empty if it is. Nine fields were checked as they were read."""
+    if recipe is None:
+        return ""
     if record.own_schema != (recipe.answer is not None):
         return "its annotation is of another schema than the recipe's"
     wrong = misfits(record.annotation, recipe.answer_schema) if recipe.answer is not None else []

@@ -5,7 +5,8 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from itertools import chain
 
 from broker.app import make_app
 from broker.breaker import Breaker
@@ -16,11 +17,13 @@ from broker.trials import Trials
 from fleet.audit import AuditReport, audit
 from fleet.crew import Crew
 from fleet.logs import log_folder
-from fleet.reconcile import open_work
+from fleet.reconcile import open_work, reconcile
 from fleet.stop import LOOK_SECONDS, Stop, listening
 from fleet.view import Snapshot, View
-from producer.enqueue import feed
+from producer.enqueue import Manner, feed, send
+from producer.rounds import new_parts
 from schemas.errors import OperatorError
+from schemas.job import JobSpec
 from schemas.task import ShardTask
 from storage.control import Heed, obey, refuse_halted
 from storage.job import Job
@@ -41,6 +44,7 @@ class Feeder:
     """The producer, in a thread of its own."""
 
     work: Callable[[], int]
+    found: int = 0
     error: BaseException | None = None
     done: threading.Event = field(default_factory=threading.Event)
 
@@ -56,31 +60,62 @@ class Feeder:
 
     def _run(self) -> None:
         try:
-            self.work()
+            self.found = self.work()
         except BaseException as error:  # noqa: BLE001 - handed to the main thread
             self.error = error
         self.done.set()
 
 
 @dataclass(slots=True)
-class Ledger:
+class Come:
     """Videos planned and finished before, as the producer comes by them."""
 
     videos: int = 0
     before: int = 0
-    _committed: frozenset[str] = frozenset()
 
-    def watch(self, tasks: Iterable[ShardTask], job: Job) -> Iterator[ShardTask]:
-        """Count the shards that pass."""
-        committed = frozenset(shard for shard, _ in job.committed())
-        for task in tasks:
-            self.videos += len(task.videos)
-            self.before += len(task.videos) if task.shard_id in committed else 0
-            yield task
+    def by(self, task: ShardTask, done: bool) -> None:  # noqa: FBT001 - as the producer tells it
+        """Count a shard."""
+        self.videos += len(task.videos)
+        self.before += len(task.videos) if done else 0
 
 
-def run_here(job: Job, tasks: Iterable[ShardTask], *, workers: int, env: Mapping[str, str], view: View) -> AuditReport:
-    """Work all shards of a job to their end on this machine, and prove it.
+@dataclass(frozen=True, slots=True)
+class Feeding:
+    """What a run is to send."""
+
+    work: Callable[[ShardQueue, Stop, Manner, Come], int]
+    """Sends it, and counts it; returns how many shards were sent."""
+    surely: bool = True
+    """Whether there is something to work, also where storage lacks nothing."""
+
+
+def captioning(job: Job, spec: JobSpec) -> Feeding:
+    """Send a job's plan and what comes to it; a plan that is complete is only gone on with if something is new or has changed."""
+    parts, surely = new_parts(job, spec), True
+    if job.plan_complete() is not None:
+        first = next(parts, None)
+        parts, surely = chain([first] if first else [], parts), first is not None
+    return Feeding(lambda queue, stop, manner, come: feed(job, parts, queue=queue, stopped=stop, manner=manner, seen=come.by), surely)
+
+
+def redriving(job: Job, tasks: Iterable[ShardTask]) -> Feeding:
+    """Send some shards of a job, each as soon as it is on record."""
+
+    def work(queue: ShardQueue, stop: Stop, manner: Manner, come: Come) -> int:
+        return send(counted(tasks, come), job=job, queue=queue, stopped=stop, manner=replace(manner, batch=1))
+
+    return Feeding(work, surely=False)
+
+
+def counted(tasks: Iterable[ShardTask], come: Come) -> Iterator[ShardTask]:
+    """Count shards as they pass."""
+    for task in tasks:
+        come.by(task, False)
+        yield task
+
+
+def run_here(job: Job, feeding: Feeding, *, workers: int, env: Mapping[str, str], view: View) -> AuditReport:
+    """Work all shards of a job to their end on this machine, and prove it; no worker is started where there is nothing to do.
 
     Raises:
         OperatorError: the source cannot be read, or the workers cannot go on.
@@ -88,7 +123,7 @@ def run_here(job: Job, tasks: Iterable[ShardTask], *, workers: int, env: Mapping
         Interrupted: the operator stopped it; nothing is lost.
     """
     refuse_halted(job)
-    if job.plan_complete() is not None and not open_work(job):
+    if not feeding.surely and next(open_work(job), None) is None:
         return audit(job)
     read_settings()  # what every worker would leave for is said at once
     stop = Stop()
@@ -99,7 +134,7 @@ def run_here(job: Job, tasks: Iterable[ShardTask], *, workers: int, env: Mapping
         crew.start()
         run = Run(job, crew, broker_url, stop, view)
         try:
-            return run.to_the_end(tasks)
+            return run.to_the_end(feeding)
         except OperatorError as error:
             raise run.explained(error) from error
         finally:
@@ -113,7 +148,8 @@ class Run:
         """Run a job with a crew that is already started."""
         app = make_app(broker_url)
         self._app, self._job, self._crew, self._stop, self._view = app, job, crew, stop, view
-        self._queue, self._progress, self._ledger = ShardQueue(app), Progress(app, job.url), Ledger()
+        self._queue, self._progress, self._come = ShardQueue(app), Progress(app, job.url), Come()
+        self._manner = Manner(say=view.note)
         self._trials = Trials(app, job.url)
         self._planned: Callable[[], bool] = lambda: False
         self._heed = Heed(job)
@@ -122,17 +158,22 @@ class Run:
         self._begun = False
         self._view.note("starting the workers")
 
-    def to_the_end(self, tasks: Iterable[ShardTask]) -> AuditReport:
+    def to_the_end(self, feeding: Feeding) -> AuditReport:
         """Feed and watch until storage says complete."""
-        feeder = Feeder(lambda: self._feed(self._ledger.watch(tasks, self._job)))
-        feeder.start()
-        self._planned = feeder.done.is_set
-        self._watch_until(lambda: feeder.finished() and not self._queue.in_flight())
-        while self._reconcile():
-            self._watch_until(lambda: not self._queue.in_flight())
+        self._work(lambda: feeding.work(self._queue, self._stop, self._manner, self._come))
+        self._planned = lambda: True
+        while self._work(self._reconcile):
+            pass
         self._view.note("auditing")
         self._look()
         return audit(self._job)
+
+    def _work(self, feeding: Callable[[], int]) -> int:
+        """Feed until all is sent, and watch until all of it is worked; returns what feeding found to do."""
+        feeder = Feeder(feeding)
+        feeder.start()
+        self._watch_until(lambda: feeder.finished() and not self._queue.in_flight())
+        return feeder.found
 
     def explained(self, error: OperatorError) -> OperatorError:
         """Add to an error what the workers said before they left, and where their logs lie."""
@@ -144,16 +185,10 @@ class Run:
             f"{error}{cause} The workers' logs are in {self._crew.logs}; running the same command again goes on from here."
         )
 
-    def _feed(self, tasks: Iterable[ShardTask]) -> int:
-        return feed(tasks, job=self._job, queue=self._queue, stopped=self._stop, say=self._view.note)
-
     def _reconcile(self) -> int:
         """Enqueue what storage lacks: planned shards without an object, and committed ones with gaps."""
         self._view.note("checking storage")
-        tasks = open_work(self._job)
-        for task in tasks:
-            self._queue.send(task)
-        return len(tasks)
+        return reconcile(self._job, self._queue, stop=self._stop, say=self._view.note).open
 
     def _watch_until(self, over: Callable[[], bool]) -> None:
         idle = 0
@@ -192,8 +227,9 @@ class Run:
         self._halted = why is not None
 
     def _show(self, tally: Tally) -> None:
-        done = min(self._ledger.videos, self._ledger.before + tally.videos)
-        self._view.show(Snapshot(done, self._ledger.videos, self._planned(), tally.frames, tally.dead, self._ledger.before))
+        come = self._come
+        done = min(come.videos, come.before + tally.videos)
+        self._view.show(Snapshot(done, come.videos, self._planned(), tally.frames, tally.dead, come.before))
 
     def _drain(self) -> None:
         """Let the workers finish what they have begun, unless the operator asks again."""

@@ -13,9 +13,11 @@ from typing import Annotated, Any
 
 import typer
 
-from producer.sources import open_source
-from schemas.job import Compression, JobSpec, Selection
+from fleet.learnt import work_from
+from producer.sources import INVENTORY, open_sources
+from schemas.job import SHARD_SECONDS, Compression, JobSpec, Selection
 from schemas.recipe import KeyframePolicy, Recipe, load_recipe
+from schemas.work import Work
 from storage.job import Job, open_job
 from workers.settings import EngineName
 
@@ -39,8 +41,12 @@ Workers = Annotated[int | None, typer.Option(help="Worker processes on this mach
 Endpoint = Annotated[str | None, typer.Option("--endpoint-url", help="S3 endpoint of a store other than AWS.", envvar="AWS_ENDPOINT_URL")]
 Profile = Annotated[str | None, typer.Option("--profile", help="AWS profile with credentials and region.", envvar="AWS_PROFILE")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
-SourceName = Annotated[
-    str, typer.Argument(help="A folder, an s3:// prefix, one video, or a manifest (.txt, .jsonl, .parquet, - for stdin).")
+SourceNames = Annotated[
+    list[str],
+    typer.Argument(
+        metavar="SOURCE...",
+        help="Folders, s3:// prefixes, single videos, manifests (.txt, .jsonl, .parquet, - for stdin), or inventory+s3://bucket.",
+    ),
 ]
 Out = Annotated[str, typer.Option("--out", help="Output prefix: a folder or s3://bucket/prefix. It names the job.")]
 RecipeName = Annotated[str | None, typer.Option("--recipe", help="A house recipe or a TOML file; the engine's own if left out.")]
@@ -63,8 +69,14 @@ Exclude = Annotated[list[str] | None, typer.Option(help="Leave out paths that ma
 AllFiles = Annotated[bool, typer.Option("--all-files", help="Take every file, not only those with a video suffix.")]
 MinSize = Annotated[int, typer.Option(help="Leave out smaller objects, in bytes.", min=0)]
 MaxSize = Annotated[int, typer.Option(help="Leave out larger objects, in bytes; 0 is no limit.", min=0)]
+After = Annotated[datetime | None, typer.Option("--modified-after", help="Leave out objects that are older, by UTC date or time.")]
+Before = Annotated[datetime | None, typer.Option("--modified-before", help="Leave out objects that are newer.")]
 Limit = Annotated[int, typer.Option(help="Stop after so many videos; 0 is no limit.", min=0)]
-PerShard = Annotated[int, typer.Option(help="Videos per output object; 0 grows from 1 to 64 with the job.", min=0)]
+PerShard = Annotated[int, typer.Option(help="Videos per output object; 0 groups them by predicted work, from 1 to 256.", min=0)]
+ShardSeconds = Annotated[float, typer.Option(help="Predicted work of an output object at most, in seconds of one accelerator.", min=1)]
+WorkFile = Annotated[
+    str | None, typer.Option("--work", help="What framefleet plan --json wrote: shards are cut by the work that its sample showed.")
+]
 Compress = Annotated[Compression, typer.Option(help="Compress the output lines.")]
 
 
@@ -72,7 +84,7 @@ Compress = Annotated[Compression, typer.Option(help="Compress the output lines."
 class Asked:
     """What `caption` and `launch` both ask of a job; each field is an option."""
 
-    source: SourceName
+    sources: SourceNames
     dest: Out
     engine: Engine = "opencv"
     recipe: RecipeName = None
@@ -85,9 +97,13 @@ class Asked:
     all_files: AllFiles = False
     min_size: MinSize = 0
     max_size: MaxSize = 0
+    modified_after: After = None
+    modified_before: Before = None
     limit: Limit = 0
     videos_per_shard: PerShard = 0
+    shard_seconds: ShardSeconds = SHARD_SECONDS
     compression: Compress = "none"
+    work: WorkFile = None
     endpoint_url: Endpoint = None
     profile: Profile = None
 
@@ -100,16 +116,31 @@ class Asked:
         use_storage(self.endpoint_url, self.profile)
         job, spec = open_job(absolute(self.dest)), self._spec()
         if not job.exists():  # a mistyped source must not claim the output prefix
-            open_source(spec.source, spec.selection).check()
+            open_sources(spec.sources, spec.selection).check()
         return job, job.create_spec(spec)
+
+    def stale(self) -> tuple[Job, JobSpec]:
+        """Open a job that stands, and ask it for another recipe.
+
+        Raises:
+            OperatorError: there is no such job, or it is of other work.
+        """
+        use_storage(self.endpoint_url, self.profile)
+        job, spec = open_job(absolute(self.dest)), self._spec()
+        standing = job.latest_spec()
+        asked = spec.model_copy(update={"recipe": standing.recipe, "recipe_id": standing.recipe_id})
+        job.refuse_other_work(standing, asked)
+        return job, spec
 
     def _spec(self) -> JobSpec:
         recipe = self._recipe()
         return JobSpec(
-            source=absolute(self.source),
+            sources=tuple(map(absolute, self.sources)),
             selection=self._selection(),
             videos_per_shard=self.videos_per_shard,
+            shard_seconds=self.shard_seconds,
             compression=self.compression,
+            work=work_from(self.work) if self.work else Work(),
             recipe=recipe,
             recipe_id=recipe.recipe_id,
             created_at=datetime.now(UTC),
@@ -128,6 +159,8 @@ class Asked:
             all_files=self.all_files,
             min_size_bytes=self.min_size,
             max_size_bytes=self.max_size,
+            modified_after=in_utc(self.modified_after),
+            modified_before=in_utc(self.modified_before),
             limit=self.limit,
         )
 
@@ -195,9 +228,15 @@ def recipe_of(name: str | None, engine: EngineName, **asked: float | None) -> Re
     return recipe.model_copy(update={"keyframes": KeyframePolicy.model_validate(recipe.keyframes.model_dump() | policy)})
 
 
+def in_utc(moment: datetime | None) -> datetime | None:
+    """A moment as an operator typed it."""
+    return moment.replace(tzinfo=UTC) if moment else None
+
+
 def absolute(place: str) -> str:
     """A source or output as it will still be understood from another folder."""
-    return place if place == "-" or "://" in place else os.path.abspath(place)  # noqa: PTH100 - a URI's folder, not a Path
+    kind, found, path = place.rpartition(INVENTORY)
+    return place if path == "-" or "://" in path else f"{kind}{found}{os.path.abspath(path)}"  # noqa: PTH100 - a URI's folder, not a Path
 
 
 def use_worker(env: dict[str, str], broker: str | None) -> None:

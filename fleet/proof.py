@@ -52,7 +52,7 @@ def proof_of(job: Job, report: AuditReport) -> Proof:
         recipe_id=job.spec().recipe_id,
         complete=report.complete,
         clean=report.clean,
-        plan=tuple(job.seals()),
+        plan=job.ledger().seals(),
         counts={name: getattr(report, name) for name in ("shards", "videos", *COUNTED)},
         dead_by_reason=report.dead_by_reason,
         objects_sha256=report.objects_sha256,

@@ -51,7 +51,8 @@ def print_status(console: Console, status: JobStatus) -> None:
     if status.skipped:
         say(console, f"  left out of the plan: {counts(status.skipped)}")
     share = 100 * status.committed_videos / status.videos if status.videos else 0
-    say(console, f"  committed: {status.committed_videos} videos ({share:.0f} %) in {status.committed_shards} shards")
+    about = "" if status.looked_at == 1 else f"about, by {status.looked_at:.1%} of the shards (--exact looks at all): "
+    say(console, f"  committed: {about}{status.committed_videos} videos ({share:.0f} %) in {status.committed_shards} shards")
     say(console, f"  dead letters: {counts(status.dead_by_reason) or 'none'}")
     if status.broker:
         print_broker(console, status.broker)

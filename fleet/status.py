@@ -1,6 +1,7 @@
 """How far a job is, from storage and, if there is one, from its broker."""
 
 from collections import Counter
+from dataclasses import dataclass, field
 
 from broker.app import App
 from broker.breaker import Breaker, BreakerState
@@ -14,6 +15,10 @@ from schemas.model import Model
 from schemas.task import root_of
 from storage.control import read_control
 from storage.job import Job
+from storage.ledger import Ledger
+
+SHARDS_LOOKED_AT = 100_000
+"""How many shards are looked at for a status: more would make an operator wait."""
 
 
 class WorkerStatus(Model):
@@ -61,6 +66,8 @@ class JobStatus(Model):
     """Objects of the source that are no part of the job, by cause."""
     shards: int
     videos: int
+    looked_at: float = 1.0
+    """The share of the shards that the figures below were counted on: they are scaled up if it is less than one."""
     committed_shards: int
     committed_videos: int
     """Videos of committed shards, captioned or dead."""
@@ -68,16 +75,16 @@ class JobStatus(Model):
     broker: BrokerStatus | None = None
 
 
-def status_of(job: Job, app: App | None) -> JobStatus:
-    """Sum up a job without reading its lines."""
-    spec = job.spec()
-    committed = {root_of(shard) for shard, _ in job.committed()}
-    shards = videos = done = 0
-    skipped: dict[str, int] = {}
-    for part in job.plan_parts():
-        shards, videos, skipped = shards + part.header.shards, videos + part.header.videos, part.header.skipped
-        done += sum(len(task.videos) for task in part.shards if task.shard_id in committed)
-    complete = job.plan_complete()
+def status_of(job: Job, app: App | None, *, exact: bool = False) -> JobStatus:
+    """Sum up a job without reading its lines; a large one by a share of it, unless it is to be exact."""
+    spec, ledger = job.latest_spec(), job.ledger()
+    totals, prefixes = ledger.totals(), ledger.prefixes()
+    looked = prefixes if exact else prefixes[:: max(1, -(-totals.shards // SHARDS_LOOKED_AT))]
+    done = Done()
+    for prefix in looked:
+        done.count(job, ledger, prefix)
+    share = len(looked) / len(prefixes)
+    complete = ledger.complete()
     return JobStatus(
         job=job.url,
         source=spec.source,
@@ -85,14 +92,32 @@ def status_of(job: Job, app: App | None) -> JobStatus:
         recipe_id=spec.recipe_id,
         control=read_control(job),
         plan_complete=complete is not None,
-        skipped=complete.skipped if complete else skipped,
-        shards=shards,
-        videos=videos,
-        committed_shards=len(committed),
-        committed_videos=done,
-        dead_by_reason=dict(Counter(letter.reason.value for _, letter in live_letters(job, Choice())).most_common()),
+        skipped=complete.skipped if complete else dict(totals.skipped),
+        shards=totals.shards,
+        videos=totals.videos,
+        looked_at=share,
+        committed_shards=round(done.shards / share),
+        committed_videos=round(done.videos / share),
+        dead_by_reason={reason: round(count / share) for reason, count in done.dead.most_common()},
         broker=None if app is None else broker_status(job, app),
     )
+
+
+@dataclass(slots=True)
+class Done:
+    """What is done of the prefixes that were looked at."""
+
+    shards: int = 0
+    videos: int = 0
+    dead: Counter[str] = field(default_factory=Counter)
+
+    def count(self, job: Job, ledger: Ledger, prefix: str) -> None:
+        """Look at one prefix."""
+        committed = {root_of(shard) for shard, _ in job.committed(prefix)}
+        self.shards += len(committed)
+        if committed:
+            self.videos += sum(len(task.videos) for task in ledger.planned(prefix) if task.shard_id in committed)
+        self.dead.update(letter.reason.value for _, letter in live_letters(job, Choice(), prefix=prefix))
 
 
 def broker_status(job: Job, app: App) -> BrokerStatus:

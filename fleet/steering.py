@@ -9,20 +9,28 @@ import typer
 from broker.app import make_app
 from broker.queues import ShardQueue
 from fleet import options as o
+from fleet.budget import watching
 from fleet.reconcile import Found, keep_reconciling, reconcile
 from fleet.report import say as say_to
 from fleet.running import EXIT_INTERRUPTED, err
 from fleet.stop import Stop, listening
-from producer.enqueue import WINDOW, feed, planned
+from fleet.watching import Watched, spent_of, watches
+from producer.enqueue import Manner, feed
+from producer.rounds import new_parts
+from producer.window import MOST, REDIS_BYTES, Limits
 from schemas.control import ControlState
 from schemas.errors import BrokerAwayError, OperatorError
+from schemas.job import Why
 from storage.control import ASK_SECONDS, read_control, refuse_halted, set_control
 from storage.job import Job
 
 STOPPED = "Stopped. Nothing is lost: run the same command again to go on from here."
 
-Window = Annotated[int, typer.Option(help="Shards that wait in the queue at most.", min=1)]
-Why = Annotated[str, typer.Option("--why", help="A reason, kept in control.json and shown by status.")]
+Window = Annotated[int, typer.Option(help="Shards of the job that wait in the queue at most, however fast they are worked.", min=1)]
+RedisBytes = Annotated[int, typer.Option(help="Bytes that Redis may hold, of all jobs; then nothing more is sent.", min=1 << 20)]
+Weight = Annotated[float | None, typer.Option(help="The job's share of the workers beside other jobs. [1]", min=0.001, max=1000)]
+OnlyStale = Annotated[bool, typer.Option("--only-stale", help="Caption again what has been captioned by an older recipe.")]
+Reason = Annotated[str, typer.Option("--why", help="A reason, kept in control.json and shown by status.")]
 MaybeBroker = Annotated[str | None, typer.Option("--broker", help="Enqueue there what is open.", envvar="FRAMEFLEET_BROKER_URL")]
 Repeat = Annotated[float | None, typer.Option("--every", help="Keep at it until the job is complete: look every so many seconds.", min=1)]
 
@@ -34,14 +42,31 @@ def add_steering(app: typer.Typer) -> None:
 
 
 @o.asks
-def launch(asked: o.Asked, broker: o.Broker, window: Window = WINDOW) -> None:
-    """Plan a source and keep a fleet's queue fed until everything is enqueued. Run it again to go on where it stopped."""
-    job, spec = asked.job()
+@watches
+def launch(
+    asked: o.Asked,
+    broker: o.Broker,
+    window: Window = MOST,
+    redis_bytes: RedisBytes = REDIS_BYTES,
+    weight: Weight = None,
+    only_stale: OnlyStale = False,
+    *,
+    watched: Watched,
+) -> None:
+    """Plan sources and keep a fleet's queue fed until everything is enqueued. Run it again to go on where it stopped.
+
+    Run on a job that is planned to its end, it plans what is new or has changed since.
+    """
+    job, spec = asked.stale() if only_stale else asked.job()
     refuse_halted(job)
-    stop = Stop(thrown=2)
+    stop, app = Stop(thrown=2), make_app(broker)
+    watch = watched.over(job, app, noted=spent_of(job), say=say)
+    limits = Limits(most=window, redis_bytes=redis_bytes)
+    manner = Manner(limits=limits, weight=weight, say=say, spent=lambda: watch.spent)
     try:
-        with listening(stop):
-            sent = feed(planned(job, spec), job=job, queue=queue_of(broker), stopped=stop, window=window, say=say)
+        with listening(stop), watching(watch, say=say):
+            parts = new_parts(job, spec, why=Why.STALE if only_stale else Why.ADDED)
+            sent = feed(job, parts, queue=ShardQueue(app), stopped=stop, manner=manner)
     except BrokerAwayError as error:
         raise OperatorError(f"{error} Once it is back, run the same command again.") from error
     if stop():
@@ -50,36 +75,42 @@ def launch(asked: o.Asked, broker: o.Broker, window: Window = WINDOW) -> None:
     say(f"{sent} shards enqueued; watch them with: framefleet status {job.url} --broker {o.without_password(broker)}")
 
 
+@watches
 def reconcile_command(
     job: o.JobUrl,
     broker: o.Broker,
     every: Repeat = None,
-    window: Window = WINDOW,
+    window: Window = MOST,
+    redis_bytes: RedisBytes = REDIS_BYTES,
     endpoint_url: o.Endpoint = None,
     profile: o.Profile = None,
+    *,
+    watched: Watched,
 ) -> None:
     """Enqueue every planned shard that is neither done nor queued nor in work, such as after the broker lost its memory.
 
     Exit status: 0 enqueued, or complete with --every; 1 failed, or the job is paused or cancelled; 130 interrupted.
     """
     place, stop = o.opened(job, endpoint_url, profile), Stop(thrown=2)
-    with listening(stop):
+    limits = Limits(most=window, redis_bytes=redis_bytes)
+    watch = watched.over(place, make_app(broker), noted=spent_of(place), say=say)
+    with listening(stop), watching(watch, say=say):
         if every is None:
             refuse_halted(place)
-            look(place, queue_of(broker), stop=stop, window=window)
-        elif keep_reconciling(place, queue_of(broker), every_seconds=every, stop=stop, say=say, window=window):
+            look(place, queue_of(broker), stop=stop, limits=limits)
+        elif keep_reconciling(place, queue_of(broker), every_seconds=every, stop=stop, say=say, limits=limits):
             say(f"{place.url} is complete; prove it with: framefleet audit {place.url}")
     if stop():
         raise stopped()
 
 
-def pause(job: o.JobUrl, why: Why = "", endpoint_url: o.Endpoint = None, profile: o.Profile = None) -> None:
+def pause(job: o.JobUrl, why: Reason = "", endpoint_url: o.Endpoint = None, profile: o.Profile = None) -> None:
     """Have producers wait and workers drop a job's shards, within seconds. Nothing is lost or charged."""
     place = steer(job, ControlState.PAUSED, why=why, endpoint_url=endpoint_url, profile=profile)
     say(f"Producers and workers obey within {ASK_SECONDS:g} s. To go on with it: framefleet resume {place.url}")
 
 
-def cancel(job: o.JobUrl, why: Why = "", endpoint_url: o.Endpoint = None, profile: o.Profile = None) -> None:
+def cancel(job: o.JobUrl, why: Reason = "", endpoint_url: o.Endpoint = None, profile: o.Profile = None) -> None:
     """Give a job up: producers end and workers drop its shards, within seconds. What is done stays."""
     place = steer(job, ControlState.CANCELLED, why=why, endpoint_url=endpoint_url, profile=profile)
     say(f"Producers and workers obey within {ASK_SECONDS:g} s. What is captioned stays; to go on after all: framefleet resume {place.url}")
@@ -88,8 +119,9 @@ def cancel(job: o.JobUrl, why: Why = "", endpoint_url: o.Endpoint = None, profil
 def resume(
     job: o.JobUrl,
     broker: MaybeBroker = None,
-    why: Why = "",
-    window: Window = WINDOW,
+    why: Reason = "",
+    window: Window = MOST,
+    redis_bytes: RedisBytes = REDIS_BYTES,
     endpoint_url: o.Endpoint = None,
     profile: o.Profile = None,
 ) -> None:
@@ -101,27 +133,27 @@ def resume(
         return
     stop = Stop(thrown=2)
     with listening(stop):
-        enqueue_dropped(place, queue_of(broker), stop=stop, window=window)
+        enqueue_dropped(place, queue_of(broker), stop=stop, limits=Limits(most=window, redis_bytes=redis_bytes))
     if stop():
         raise stopped()
 
 
-def enqueue_dropped(job: Job, queue: ShardQueue, *, stop: Stop, window: int) -> None:
+def enqueue_dropped(job: Job, queue: ShardQueue, *, stop: Stop, limits: Limits) -> None:
     """Reconcile, and once more if shards seem to be in work: a worker may just be dropping them, for what it was told before."""
-    found = look(job, queue, stop=stop, window=window)
+    found = look(job, queue, stop=stop, limits=limits)
     if found.sent < found.open and not stop():
         stop.sleep(ASK_SECONDS)
-        look(job, queue, stop=stop, window=window)
+        look(job, queue, stop=stop, limits=limits)
 
 
-def look(job: Job, queue: ShardQueue, *, stop: Stop, window: int) -> Found:
+def look(job: Job, queue: ShardQueue, *, stop: Stop, limits: Limits) -> Found:
     """Reconcile, and say what came of it.
 
     Raises:
         OperatorError: the broker is away.
     """
     try:
-        found = reconcile(job, queue, stop=stop, say=say, window=window)
+        found = reconcile(job, queue, stop=stop, say=say, limits=limits)
     except BrokerAwayError as error:
         raise OperatorError(f"{error} Once it is back: framefleet reconcile {job.url} --broker URL") from error
     if not stop():

@@ -4,89 +4,83 @@ A part takes so many videos in the source's order, and looks as far ahead again:
 is the last. So the last part is never a short one, and big videos in it begin long before the end.
 """
 
-from collections import deque
+from collections import Counter
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
-from itertools import islice
+from contextlib import ExitStack
+from dataclasses import dataclass
 
-from producer.shards import LARGEST, room_in, shards
-from producer.sources import Sighting, Source
+from pydantic import TypeAdapter
+
+from producer.ahead import Ahead, Taken
+from producer.fresh import fresh
+from producer.shards import LARGEST, Group, room_in, shards
+from producer.sources import Source
 from schemas.errors import OperatorError
-from schemas.job import JobSpec, PlanComplete, PlanPartHeader
-from schemas.task import ShardTask, shard_id
-from storage.job import Job, PlanPart
+from schemas.job import JobSpec, PlanComplete, PlanPartHeader, Round
+from schemas.task import ShardTask, shard_name
+from schemas.video import VideoRef
+from schemas.work import suffix_of
+from storage.job import Job
+from storage.ledger import PlanPart
+from storage.slices import PlanHead
 
 SMALLEST_PART, LARGEST_PART = 16, 1024
-MOST_VIDEOS_IN_A_PART = LARGEST_PART * LARGEST
+MOST_VIDEOS_IN_A_PART = 512 * LARGEST
+VIDEOS = TypeAdapter(tuple[VideoRef, ...])
 
 
-def plan(job: Job, spec: JobSpec, open_source: Callable[[], Source]) -> Iterator[PlanPart]:
-    """Yield the parts of the plan: those that stand, then new ones as the source shows more, each written before it is yielded.
+def plan(job: Job, spec: JobSpec, open_source: Callable[[], Source], *, later: Round | None = None) -> Iterator[PlanPart]:
+    """Go on with a round of the plan, and yield its new parts as the source shows more, each written before it is yielded.
+
+    A later round leaves out what earlier ones have planned; it is written down with its first part, and not at all if it has none.
 
     Raises:
         OperatorError: the source cannot be read, or another producer plans this job at the same time.
     """
-    standing = _Standing()
-    for part in job.plan_parts():
-        standing.count(part)
-        yield part
-    if job.plan_complete() is not None:
+    number = later.number if later else 0
+    ledger = job.ledger()
+    if ledger.complete_page(number) is not None:
         return
+    standing = _standing(ledger.last_head(number))
     source = open_source()
-    source.skipped.update(standing.skipped)
-    seen = _limited(_noting(source, after=standing.cursor), limit=spec.selection.limit, already=standing.videos)
-    ahead = deque[_Noted]()
-    while taken := _taken(
-        ahead, seen, room=part_room(standing.parts, first_ordinal=standing.shards, videos_per_shard=spec.videos_per_shard)
-    ):
-        part = _part(standing, taken, job=job, spec=spec, last=not ahead)
-        if job.create_part(part) is None:
-            raise OperatorError(
-                f"Another producer is planning {job.url}: part {standing.parts} appeared. Let it finish, then run this again."
-            )
-        standing.count(part)
-        yield part
-    _complete(job, source)
-
-
-@dataclass(slots=True)
-class _Standing:
-    """Where the plan stands."""
-
-    parts: int = 0
-    shards: int = 0
-    videos: int = 0
-    cursor: str = ""
-    skipped: dict[str, int] = field(default_factory=dict)
-
-    def count(self, part: PlanPart) -> None:
-        self.parts += 1
-        self.shards += part.header.shards
-        self.videos += part.header.videos
-        self.cursor = part.header.cursor
-        self.skipped = part.header.skipped
+    limit = max(0, spec.selection.limit - standing.videos) if spec.selection.limit else None
+    with ExitStack() as stack:
+        batches = fresh(source, after=standing.cursor, ledger=ledger, later=later, stack=stack)
+        ahead = Ahead(batches, skipped=standing.skipped, limit=limit)
+        while seen := ahead.see(2 * (room := standing.room(spec.videos_per_shard))):
+            last = seen < 2 * room
+            if later and not standing.parts and not job.create_round(later):
+                raise _another(job, f"round {number}")
+            part = _part(standing, ahead.take(seen if last else room), job=job, spec=spec, number=number, last=last)
+            standing = standing.after(part.header)
+            yield part
+            del part  # it may be large, and the next one is made while whoever took it may have let it go
+        if later is None or later in ledger.rounds():
+            _complete(job, number, dict(sorted(ahead.left_out().items())))
 
 
 @dataclass(frozen=True, slots=True)
-class _Noted:
-    """A video, and what was left out up to it: what is left out behind it will be met again if the producer dies."""
+class _Standing:
+    """Where a round of the plan stands."""
 
-    sighting: Sighting
-    skipped: dict[str, int]
+    parts: int
+    shards: int
+    videos: int
+    cursor: str
+    skipped: Counter[str]
+
+    def room(self, videos_per_shard: int) -> int:
+        return part_room(self.parts, first_ordinal=self.shards, videos_per_shard=videos_per_shard)
+
+    def after(self, header: PlanPartHeader) -> "_Standing":
+        return _Standing(self.parts + 1, self.shards + header.shards, self.videos + header.videos, header.cursor, Counter(header.skipped))
 
 
-def _noting(source: Source, *, after: str) -> Iterator[_Noted]:
-    skipped: dict[str, int] = {}
-    for sighting in source.sightings(after=after):
-        if skipped != source.skipped:
-            skipped = dict(source.skipped)
-        yield _Noted(sighting, skipped)
-
-
-def _taken(ahead: deque[_Noted], seen: Iterator[_Noted], *, room: int) -> list[_Noted]:
-    """Take a part's videos, or all that are left if they would not fill the part behind it half; leaves in `ahead` what was seen."""
-    ahead.extend(islice(seen, 2 * room - len(ahead)))
-    return [ahead.popleft() for _ in range(len(ahead) if len(ahead) < 2 * room else room)]
+def _standing(head: PlanHead | None) -> _Standing:
+    if head is None:
+        return _Standing(0, 0, 0, "", Counter())
+    header = head.header
+    return _Standing(header.part, header.shards_before, header.videos_before, "", Counter()).after(header)
 
 
 def part_size(part: int) -> int:
@@ -100,35 +94,43 @@ def part_room(part: int, *, first_ordinal: int, videos_per_shard: int) -> int:
     return min(most, room_in(range(first_ordinal, first_ordinal + part_size(part)), videos_per_shard=videos_per_shard))
 
 
-def _limited(seen: Iterator[_Noted], *, limit: int, already: int) -> Iterator[_Noted]:
-    return islice(seen, max(0, limit - already)) if limit else seen
-
-
-def _part(standing: _Standing, taken: list[_Noted], *, job: Job, spec: JobSpec, last: bool) -> PlanPart:
-    sightings = [noted.sighting for noted in taken]
-    groups = shards(sightings, first_ordinal=standing.shards, videos_per_shard=spec.videos_per_shard, last=last)
+def _part(standing: _Standing, taken: Taken, *, job: Job, spec: JobSpec, number: int, last: bool) -> PlanPart:
+    """Group the videos of a part and write it down."""
+    most = spec.recipe.keyframes.max_per_video
+    seconds = [spec.work.seconds(size, suffix_of(uri), most=most) for uri, size in zip(taken.uris, taken.sizes, strict=True)]
+    groups = shards(
+        seconds, first_ordinal=standing.shards, videos_per_shard=spec.videos_per_shard, most_seconds=spec.shard_seconds, last=last
+    )
     header = PlanPartHeader(
+        round=number,
         part=standing.parts,
-        cursor=sightings[-1].cursor,
+        recipe_id=spec.recipe_id,
+        cursor=taken.cursor,
         shards=len(groups),
-        videos=len(sightings),
-        size_bytes=sum(sighting.video.size_bytes for sighting in sightings),
-        skipped=dict(taken[-1].skipped),
+        videos=len(taken),
+        size_bytes=sum(taken.sizes),
+        seconds=round(sum(seconds), 3),
+        shards_before=standing.shards,
+        videos_before=standing.videos,
+        skipped=dict(sorted(taken.skipped.items())),
     )
-    return PlanPart(header, tuple(_task(group, job=job, spec=spec) for group in groups))
+    tasks = tuple(_task(group, taken, job=job, spec=spec) for group in groups)
+    if job.ledger().create_part(header, tasks) is None:
+        raise _another(job, f"part {standing.parts}")
+    return PlanPart(header, tasks)
 
 
-def _task(group: tuple[Sighting, ...], *, job: Job, spec: JobSpec) -> ShardTask:
-    videos = tuple(sighting.video for sighting in group)
-    return ShardTask(job=job.url, shard_id=shard_id(spec.recipe_id, videos), recipe_id=spec.recipe_id, videos=videos)
+def _task(group: Group, taken: Taken, *, job: Job, spec: JobSpec) -> ShardTask:
+    videos = VIDEOS.validate_python([{"uri": taken.uris[at], "etag": taken.etags[at], "size_bytes": taken.sizes[at]} for at in group])
+    name = shard_name(spec.recipe_id, [(taken.uris[at], taken.etags[at]) for at in group])
+    return ShardTask(job=job.url, shard_id=name, recipe_id=spec.recipe_id, videos=videos)
 
 
-def _complete(job: Job, source: Source) -> None:
-    seals = tuple(job.seals())
-    complete = PlanComplete(
-        parts=seals,
-        shards=sum(seal.shards for seal in seals),
-        videos=sum(seal.videos for seal in seals),
-        skipped=dict(source.skipped),
-    )
-    job.complete_plan(complete)
+def _another(job: Job, what: str) -> OperatorError:
+    return OperatorError(f"Another producer is planning {job.url}: {what} appeared. Let it finish, then run this again.")
+
+
+def _complete(job: Job, number: int, skipped: dict[str, int]) -> None:
+    seals = tuple(head.seal() for head in job.ledger().heads() if head.header.round == number)
+    shards, videos = sum(seal.shards for seal in seals), sum(seal.videos for seal in seals)
+    job.complete_plan(PlanComplete(parts=seals, shards=shards, videos=videos, skipped=skipped), number=number)

@@ -61,7 +61,12 @@ class Split(Model):
 
 def shard_id(recipe_id: str, videos: Sequence[VideoRef]) -> str:
     """Name a shard by its recipe and its videos, in order."""
-    return content_name("shard", recipe_id, [(video.uri, video.etag) for video in videos])
+    return shard_name(recipe_id, [(video.uri, video.etag) for video in videos])
+
+
+def shard_name(recipe_id: str, pairs: Sequence[tuple[str, str]]) -> str:
+    """Name a shard by its recipe and the URIs and etags of its videos, in order."""
+    return content_name("shard", recipe_id, pairs)
 
 
 def root_of(shard: str) -> str:

@@ -45,6 +45,20 @@ class ObjectMeta:
     etag: str
 
 
+@dataclass(frozen=True, slots=True)
+class Page:
+    """Some objects of a listing, column by column, as the producer reads millions of them; keys are relative to the store."""
+
+    keys: list[str]
+    sizes: list[int]
+    """In bytes."""
+    etags: list[str]
+    modified: list[str]
+    """ISO 8601 in UTC, such as 2026-11-21T17:35:05.000Z; empty where the store does not say."""
+    classes: list[str]
+    """Storage classes as S3 names them; empty where the store has none."""
+
+
 class Store(Protocol):
     """A folder of objects. Keys are relative, with `/` between parts. All calls block and are safe from many threads."""
 
@@ -62,6 +76,9 @@ class Store(Protocol):
 
         Where nothing is left to read the answer is empty, but a missing or changed object is still refused.
         """
+
+    def pages(self, prefix: str = "", *, start_after: str = "", most: int = 1000) -> Iterator[Page]:
+        """Stream the same listing as `list`, in pages of `most` objects at most; none is empty."""
 
     def list(self, prefix: str = "", *, start_after: str = "") -> Iterator[ObjectMeta]:
         """Stream objects whose key begins with `prefix`, in the order of their keys' UTF-8 bytes, after `start_after`.

@@ -1,28 +1,18 @@
 """A job as it lies in object storage: the spec, the plan, the commits, the dead letters. It is the only record there is."""
 
-import hashlib
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 
 from pydantic import ValidationError
 
 from schemas.errors import OperatorError
-from schemas.job import IDENTITY, SUFFIXES, JobSpec, PlanComplete, PlanPartHeader, PlanPartSeal
+from schemas.job import IDENTITY, SUFFIXES, JobSpec, PlanComplete, Round
 from schemas.record import DeadLetter, FrameRecord
 from schemas.task import ShardTask, Split, captions_key, letter_key, redrive_key, split_key
 from storage import ObjectMeta, ObjectMissing, Store, open_store
+from storage.ledger import Ledger, folder
 from storage.lines import from_lines, split_lines, to_lines
 
 SPEC_KEY = "job.json"
-COMPLETE_KEY = "plan/complete.json"
-
-
-@dataclass(frozen=True, slots=True)
-class PlanPart:
-    """One part of the plan: its header and its shards."""
-
-    header: PlanPartHeader
-    shards: tuple[ShardTask, ...]
 
 
 class Job:
@@ -64,45 +54,64 @@ class Job:
         Raises:
             OperatorError: the prefix belongs to other work.
         """
-        if self.store.create(SPEC_KEY, spec.model_dump_json(indent=2).encode() + b"\n"):
-            return spec
-        standing = self.spec()
-        if not standing.same_work_as(spec):
-            raise OperatorError(f"{self.url} holds another job: {difference(standing, spec)}. Use another output, or ask the same again.")
+        self.store.create(SPEC_KEY, spec.model_dump_json(indent=2).encode() + b"\n")
+        standing = self.latest_spec()
+        self.refuse_other_work(standing, spec)
         return standing
+
+    def refuse_other_work(self, standing: JobSpec, asked: JobSpec) -> None:
+        """Return if what stands is what is asked.
+
+        Raises:
+            OperatorError: it is not.
+        """
+        if standing.same_work_as(asked):
+            return
+        advice = "Use another output, or ask the same again."
+        if standing.same_work_as(asked.model_copy(update={"recipe_id": standing.recipe_id})):
+            advice = "Use another output, or caption again what it has of an older recipe with launch --only-stale."
+        raise OperatorError(f"{self.url} holds another job: {difference(standing, asked)}. {advice}")
 
     # The plan
 
-    def plan_parts(self) -> Iterator[PlanPart]:
-        """Read the plan, part by part, in order."""
-        for meta in self.store.list("plan/part-"):
-            yield parse_part(self.store.get(meta.key), key=meta.key)
-
-    def create_part(self, part: PlanPart) -> PlanPartSeal | None:
-        """Write a part of the plan; None if another producer wrote that part first."""
-        key = f"plan/part-{part.header.part:05d}.jsonl.zst"
-        body = to_lines([part.header, *part.shards], key=key)
-        return seal(key, body, part) if self.store.create(key, body) else None
-
-    def seals(self) -> list[PlanPartSeal]:
-        """Sum up the parts that are there."""
-        bodies = ((meta.key, self.store.get(meta.key)) for meta in self.store.list("plan/part-"))
-        return [seal(key, body, parse_part(body, key=key)) for key, body in bodies]
+    def ledger(self) -> Ledger:
+        """The plan as it is now."""
+        return Ledger(self.store, self.url)
 
     def plan_complete(self) -> PlanComplete | None:
-        """Read the plan's last page; None while the source is not exhausted."""
-        try:
-            return PlanComplete.model_validate_json(self.store.get(COMPLETE_KEY))
-        except ObjectMissing:
-            return None
+        """Sum up the plan; None while the sources are not exhausted."""
+        return self.ledger().complete()
 
-    def complete_plan(self, complete: PlanComplete) -> None:
-        """Say that the source is exhausted."""
-        self.store.create(COMPLETE_KEY, complete.model_dump_json(indent=2).encode() + b"\n")
+    def spec_for(self, recipe_id: str) -> JobSpec:
+        """The spec of the shards with this recipe.
 
-    def redrives(self) -> Iterator[ShardTask]:
-        """Read the redrives asked for; they count as planned."""
-        for meta in self.store.list("redrives/"):
+        Raises:
+            OperatorError: the job never had it.
+        """
+        spec = self.spec()
+        if spec.recipe_id == recipe_id:
+            return spec
+        for later in self.ledger().rounds():
+            if later.recipe_id == recipe_id:
+                return in_round(spec, later)
+        raise OperatorError(f"{self.url} has no recipe {recipe_id}: the shard is another job's, or its round.json was deleted.")
+
+    def latest_spec(self) -> JobSpec:
+        """The spec as of the latest look at the sources."""
+        rounds = self.ledger().rounds()
+        return in_round(self.spec(), rounds[-1]) if rounds else self.spec()
+
+    def create_round(self, later: Round) -> bool:
+        """Begin another look at the sources; False if somebody else began that one otherwise."""
+        return self.store.create(f"{folder(later.number)}round.json", later.model_dump_json(indent=2).encode() + b"\n")
+
+    def complete_plan(self, complete: PlanComplete, *, number: int = 0) -> None:
+        """Say that the sources are exhausted in a round."""
+        self.store.create(f"{folder(number)}complete.json", complete.model_dump_json(indent=2).encode() + b"\n")
+
+    def redrives(self, prefix: str = "") -> Iterator[ShardTask]:
+        """Read the redrives asked for, of all shards or of those whose ids begin so; they count as planned."""
+        for meta in self.store.list(f"redrives/{prefix}"):
             yield ShardTask.model_validate_json(self.store.get(meta.key))
 
     def ask_redrive(self, task: ShardTask) -> None:
@@ -124,7 +133,7 @@ class Job:
             return None
 
     def splits(self, shard: str = "") -> Iterator[Split]:
-        """Stream the splits: all, or those of one shard and its descendants."""
+        """Stream the splits: all, those of one shard and its descendants, or those of the shards whose ids begin so."""
         for meta in self.store.list(f"splits/{shard}"):
             yield self._read_split(meta.key)
 
@@ -147,9 +156,8 @@ class Job:
         return True
 
     def committed(self, shard: str = "") -> Iterator[tuple[str, ObjectMeta]]:
-        """Stream the committed shards: all, or one with its descendants."""
-        prefix = f"captions/{shard[:2]}/{shard}" if shard else "captions/"
-        for meta in self.store.list(prefix):
+        """Stream the committed shards: all, one with its descendants, or those whose ids begin so (with two hex digits or more)."""
+        for meta in self.store.list(below("captions", shard)):
             shard, found, suffix = meta.key.rpartition("/")[2].partition(".jsonl")
             if found and meta.key == captions_key(shard, suffix):  # what lies elsewhere is no commit; an audit names it
                 yield shard, meta
@@ -171,8 +179,7 @@ class Job:
 
     def letters(self, shard: str = "") -> Iterator[tuple[str, DeadLetter]]:
         """Stream the dead letters with their keys: all, or those of one shard and its descendants."""
-        prefix = f"dead/{shard[:2]}/{shard}" if shard else "dead/"
-        for meta in self.store.list(prefix):
+        for meta in self.store.list(below("dead", shard)):
             yield meta.key, DeadLetter.model_validate_json(self.store.get(meta.key))
 
 
@@ -181,24 +188,14 @@ def open_job(url: str) -> Job:
     return Job(open_store(url))
 
 
-def parse_part(body: bytes, *, key: str) -> PlanPart:
-    """Parse a part of the plan.
-
-    Raises:
-        OperatorError: it was cut or spoiled.
-    """
-    try:
-        header, *shards = split_lines(body, key=key)
-        return PlanPart(PlanPartHeader.model_validate_json(header), tuple(ShardTask.model_validate_json(line) for line in shards))
-    except ValueError as error:
-        raise OperatorError(
-            f"{key} of the plan is damaged ({error}); restore it from a backup, or begin the job anew elsewhere."
-        ) from error
+def below(folder_: str, prefix: str) -> str:
+    """What the keys begin with of objects about shards whose ids begin so, where the first two digits are a folder."""
+    return f"{folder_}/{prefix[:2]}/{prefix}" if len(prefix) > 1 else f"{folder_}/{prefix}"
 
 
-def seal(key: str, body: bytes, part: PlanPart) -> PlanPartSeal:
-    """Sum up a part of the plan for the plan's last page."""
-    return PlanPartSeal(key=key, sha256=hashlib.sha256(body).hexdigest(), shards=part.header.shards, videos=part.header.videos)
+def in_round(spec: JobSpec, later: Round) -> JobSpec:
+    """A job's spec as a later look at its sources has it."""
+    return spec.model_copy(update={"recipe": later.recipe, "recipe_id": later.recipe_id, "work": later.work})
 
 
 def difference(standing: JobSpec, asked: JobSpec) -> str:
@@ -211,5 +208,5 @@ def told(spec: JobSpec) -> dict[str, str]:
     """What decides a spec's output, in an operator's words."""
     recipe = {"recipe": f"{spec.recipe.name} ({spec.recipe_id})"}
     selection = {f"selection.{name}": value for name, value in spec.selection}
-    rest = {name: getattr(spec, name) for name in IDENTITY if name not in {"recipe_id", "selection"}}
+    rest = {"source": spec.source} | {name: getattr(spec, name) for name in IDENTITY if name not in {"recipe_id", "selection", "sources"}}
     return {name: str(value) for name, value in (rest | selection | recipe).items()}

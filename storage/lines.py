@@ -13,6 +13,8 @@ if sys.version_info >= (3, 14):
 else:
     from backports import zstd
 
+__all__ = ["from_lines", "split_lines", "to_lines", "zstd"]
+
 M = TypeVar("M", bound=Model)
 
 

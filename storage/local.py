@@ -7,13 +7,16 @@ import stat
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from schemas.errors import OperatorError
-from storage import ObjectChanged, ObjectDenied, ObjectMeta, ObjectMissing, StoreUnavailable
+from storage import ObjectChanged, ObjectDenied, ObjectMeta, ObjectMissing, Page, StoreUnavailable
+from storage.pages import Row, objects_of, pages_of
 
 log = logging.getLogger(__name__)
 
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _Inode = tuple[int, int]
 
 
@@ -48,10 +51,14 @@ class LocalStore:
             file.seek(start)
             return file.read(max(0, min(end, meta.size_bytes) - start))
 
-    def list(self, prefix: str = "", *, start_after: str = "") -> Iterator[ObjectMeta]:
-        """Stream objects in the order of their keys, holding the names of one folder per level; links to files and folders are followed."""
+    def pages(self, prefix: str = "", *, start_after: str = "", most: int = 1000) -> Iterator[Page]:
+        """Stream pages in the order of keys, holding the names of one folder per level; links to files and folders are followed."""
         with self._errors(prefix):
-            yield from _walk(self._folder, "", frozenset(), prefix=prefix, start_after=start_after)
+            yield from pages_of(_walk(self._folder, "", frozenset(), prefix=prefix, start_after=start_after), most)
+
+    def list(self, prefix: str = "", *, start_after: str = "") -> Iterator[ObjectMeta]:
+        """Stream the objects of the same pages one by one."""
+        yield from objects_of(self.pages(prefix, start_after=start_after))
 
     def create(self, key: str, body: bytes) -> bool:
         """Write a hidden file beside the target, then link it to its name, which fails if the name is taken."""
@@ -90,7 +97,23 @@ class LocalStore:
 
 
 def _meta(key: str, status: os.stat_result) -> ObjectMeta:
-    return ObjectMeta(key=key, size_bytes=status.st_size, etag=f"{status.st_mtime_ns:x}-{status.st_size:x}")
+    return ObjectMeta(key=key, size_bytes=status.st_size, etag=_etag(status))
+
+
+def _etag(status: os.stat_result) -> str:
+    return f"{status.st_mtime_ns:x}-{status.st_size:x}"
+
+
+def _row(key: str, status: os.stat_result) -> Row:
+    return key, status.st_size, _etag(status), _moment(status.st_mtime_ns), ""
+
+
+def _moment(nanoseconds: int) -> str:
+    """ISO 8601; empty for times before the year 1 or after 9999, which some file systems can hold."""
+    try:
+        return (_EPOCH + timedelta(milliseconds=nanoseconds // 1_000_000)).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    except OverflowError:
+        return ""
 
 
 @contextmanager
@@ -126,14 +149,14 @@ def _sync_folder(folder: Path) -> None:
         os.close(descriptor)
 
 
-def _walk(folder: str, above: str, ancestors: frozenset[_Inode | None], *, prefix: str, start_after: str) -> Iterator[ObjectMeta]:
+def _walk(folder: str, above: str, ancestors: frozenset[_Inode | None], *, prefix: str, start_after: str) -> Iterator[Row]:
     """Stream the files of a folder whose keys begin with `above`; strings sort by code points, and so as their UTF-8 bytes do."""
     inside = ancestors | {_inode(folder)}
     for part, path in _entries(folder):
         key = above + part
         if not part.endswith("/"):
             if key.startswith(prefix) and key > start_after and (status := _status(path)) and stat.S_ISREG(status.st_mode):
-                yield _meta(key, status)
+                yield _row(key, status)
         elif _may_hold(key, prefix=prefix, start_after=start_after) and _inode(path) not in inside:
             yield from _walk(path, key, inside, prefix=prefix, start_after=start_after)
 

@@ -5,7 +5,8 @@ import threading
 from collections import defaultdict
 from collections.abc import Iterator
 
-from storage import ObjectChanged, ObjectMeta, ObjectMissing
+from storage import ObjectChanged, ObjectMeta, ObjectMissing, Page
+from storage.pages import objects_of, pages_of
 
 _buckets: defaultdict[str, dict[str, bytes]] = defaultdict(dict)
 _lock = threading.Lock()
@@ -40,13 +41,17 @@ class MemoryStore:
             raise ObjectChanged(message)
         return body[start:end]
 
-    def list(self, prefix: str = "", *, start_after: str = "") -> Iterator[ObjectMeta]:
-        """Stream objects in the order of their keys."""
+    def pages(self, prefix: str = "", *, start_after: str = "", most: int = 1000) -> Iterator[Page]:
+        """Stream pages in the order of keys. Neither times nor storage classes are known here."""
+        begin = len(self._prefix)
         with _lock:
-            bodies = {path.removeprefix(self._prefix): body for path, body in self._objects.items() if path.startswith(self._prefix)}
-        for key in sorted(bodies):
-            if key.startswith(prefix) and key > start_after:
-                yield _meta(key, bodies[key])
+            bodies = {path[begin:]: body for path, body in self._objects.items() if path.startswith(self._prefix + prefix)}
+        metas = (_meta(key, bodies[key]) for key in sorted(bodies) if key > start_after)
+        yield from pages_of(((meta.key, meta.size_bytes, meta.etag, "", "") for meta in metas), most)
+
+    def list(self, prefix: str = "", *, start_after: str = "") -> Iterator[ObjectMeta]:
+        """Stream the objects of the same pages one by one."""
+        yield from objects_of(self.pages(prefix, start_after=start_after))
 
     def create(self, key: str, body: bytes) -> bool:
         """Write an object unless there is one; True if these bytes are there now."""

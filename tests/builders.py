@@ -12,8 +12,8 @@ from schemas.recipe import ModelRef, Prompt, Recipe
 from schemas.record import Attempt, DeadLetter, FrameRecord, Scope, SecondsSpent, Usage
 from schemas.task import ShardTask, shard_id
 from schemas.video import VideoRef, frame_id
-from storage import ObjectMeta, Store
-from storage.job import Job, PlanPart
+from storage import ObjectMeta, Page, Store
+from storage.job import Job
 from storage.memory import MemoryStore
 
 AT = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
@@ -34,7 +34,8 @@ ATTEMPT = Attempt(number=1, worker="host:1", at=AT)
 
 
 def spec_of(recipe: Recipe = RECIPE, **fields) -> JobSpec:
-    given = {"source": "memory://clips", "created_at": AT, "created_by": "ann", "framefleet": "0.1.0"} | fields
+    sources = {"sources": (fields.pop("source"),)} if "source" in fields else {}
+    given = {"sources": ("memory://clips",), "created_at": AT, "created_by": "ann", "framefleet": "0.1.0"} | sources | fields
     return JobSpec(recipe=recipe, recipe_id=recipe.recipe_id, **given)
 
 
@@ -71,6 +72,9 @@ class WatchedStore:
 
     def get_range(self, key: str, *, start: int, end: int, etag: str | None = None) -> bytes:
         return self._store.get_range(key, start=start, end=end, etag=etag)
+
+    def pages(self, prefix: str = "", *, start_after: str = "", most: int = 1000) -> Iterator[Page]:
+        return self._store.pages(prefix, start_after=start_after, most=most)
 
     def list(self, prefix: str = "", *, start_after: str = "") -> Iterator[ObjectMeta]:
         return self._store.list(prefix, start_after=start_after)
@@ -111,17 +115,21 @@ class HandmadeJob:
     def plan(self, *tasks: ShardTask) -> None:
         """Plan shards, as one more part."""
         videos = [video for task in tasks for video in task.videos]
+        before = self.job.ledger().totals()
         header = PlanPartHeader(
-            part=len(list(self.job.plan_parts())),
+            part=len(self.job.ledger().heads()),
+            recipe_id=self.spec.recipe_id,
             cursor=videos[-1].uri,
             shards=len(tasks),
             videos=len(videos),
             size_bytes=sum(video.size_bytes for video in videos),
+            shards_before=before.shards,
+            videos_before=before.videos,
         )
-        self.job.create_part(PlanPart(header, tasks))
+        assert self.job.ledger().create_part(header, tasks)
 
     def complete(self) -> None:
-        seals = tuple(self.job.seals())
+        seals = self.job.ledger().seals()
         shards, videos = sum(seal.shards for seal in seals), sum(seal.videos for seal in seals)
         self.job.complete_plan(PlanComplete(parts=seals, shards=shards, videos=videos, skipped={}))
 

@@ -28,7 +28,7 @@ from schemas.record import DeadLetter, FrameRecord
 from storage.job import open_job
 
 CHECKOUT = Path(__file__).parent.parent
-PATIENCE_SECONDS = 90.0
+PATIENCE_SECONDS = 180.0
 SCRATCH = tempfile.TemporaryDirectory(prefix="ff-")
 """What killed runs leave lying; its name is short, since a unix socket's path may be."""
 atexit.register(SCRATCH.cleanup)
@@ -123,7 +123,7 @@ class Running:
         finally:
             self.kill()
 
-    def left_behind(self, *, after_seconds: float = 5.0) -> list[str]:
+    def left_behind(self, *, after_seconds: float = 30.0) -> list[str]:
         """Command lines of the processes that are still there after a moment."""
         end = time.monotonic() + after_seconds
         while (left := self.family()) and time.monotonic() < end:
@@ -191,7 +191,7 @@ def redis_server(folder: Path, port: int | None = None) -> Iterator[str]:
     words = [redis_server_path(), "--port", str(port), "--bind", "127.0.0.1", "--dir", str(folder), "--save", "", "--appendonly", "no"]
     server = start_child(words)  # dies with the tests, however they end
     try:
-        wait_until(lambda: _listens(port), within_seconds=10)
+        wait_until(lambda: _listens(port), within_seconds=60)
         yield f"redis://127.0.0.1:{port}/0"
     finally:
         server.terminate()

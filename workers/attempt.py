@@ -18,6 +18,8 @@ from storage.job import Job
 from workers.blackbox import Place, Step
 from workers.controls import Controls
 from workers.drain import Drain
+from workers.figures import Figures
+from workers.health import Health
 from workers.judgement import failure_of, failures_of
 from workers.pipeline import Outcome
 from workers.watch import Watch
@@ -26,6 +28,8 @@ BELIEVED_AT = 3
 """At which attempt a failure is believed that may be this one worker's fault."""
 WITNESS_SECONDS, WITNESS_LOOK_SECONDS = 5.0, 0.5
 """How long a failure that may be the fleet's waits for a word of others."""
+UNDECIDED = (Verdict.DOUBT, Verdict.ALONE)
+"""What a witness answers that may know more in a moment."""
 
 log = logging.getLogger(__name__)
 
@@ -39,6 +43,8 @@ class Surroundings:
     drain: Drain
     controls: Controls
     breaker: Breaker
+    figures: Figures
+    health: Health
 
 
 @dataclass(slots=True)
@@ -86,6 +92,7 @@ class ShardAttempt(Watch):
     def at(self, stage: Stage, place: int | None = None) -> None:
         """Write the step down for whoever finds this worker dead; a suspect's also where it outlives this machine."""
         self.around.leases.progress()
+        self.around.health.moved()
         if self._step and (stage, place) == (self._step.stage, self._step.place):
             return
         self._note(stage, place)
@@ -108,13 +115,16 @@ class ShardAttempt(Watch):
             raise DoubtedError("Most of what this worker does fails in the same way, which may be its own fault.")
 
     def _witnessed(self) -> Verdict:
-        """Wait a moment for a shard that is fine: a fault of the fleet begins with a few failures that look like anybody's own."""
+        """Wait a moment for a shard that is fine: a fault of the fleet begins with a few failures that look like anybody's own.
+
+        Where nobody but this shard failed meanwhile it is believed; where others did too, and none was fine, it is doubted.
+        """
         end = monotonic() + WITNESS_SECONDS
-        while (verdict := self.around.breaker.witness(self._name, age_seconds=self._age_seconds)) is Verdict.DOUBT:
+        while (verdict := self.around.breaker.witness(self._name, age_seconds=self._age_seconds)) in UNDECIDED:
             if self.around.drain.begun:
                 raise HandedBackError("This worker is told to end before anybody can say whose fault its failures are.")
             if monotonic() >= end:
-                return Verdict.BELIEVE
+                return Verdict.BELIEVE if verdict is Verdict.ALONE else Verdict.DOUBT
             self.check()
             self.around.drain.sleep(WITNESS_LOOK_SECONDS)
         return verdict
@@ -141,6 +151,14 @@ class ShardAttempt(Watch):
         if self._step:
             self._write(self._step.model_copy(update={"committed": True}))
         self.tell(self._fine)
+
+    def ended(self, outcomes: Sequence[Outcome]) -> None:
+        """Count what the commit made of the videos."""
+        self.around.figures.ended(outcomes)
+
+    def took(self, stage: Stage, seconds: float) -> None:
+        """Count how long something of a stage took."""
+        self.around.figures.took(stage, seconds)
 
     def refund(self) -> None:
         """Take the attempt back: nobody is to blame."""

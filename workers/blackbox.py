@@ -17,6 +17,7 @@ from schemas.model import Model
 from schemas.reasons import Stage
 
 PLACES, PLACE_BYTES = 256, 2048
+SIZE_BYTES = PLACES * PLACE_BYTES
 VARIABLE = "FRAMEFLEET_BLACK_BOX"
 """Names the file in a worker's environment; set by whoever watches it."""
 
@@ -45,14 +46,8 @@ class BlackBox:
         Raises:
             FleetError: the file cannot be written.
         """
-        size = PLACES * PLACE_BYTES
         try:
-            descriptor = -1 if path is None else os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
-            if path is not None:
-                os.ftruncate(descriptor, size)
-            self._memory = mmap.mmap(descriptor, size)
-            if path is not None:
-                os.close(descriptor)
+            self._memory = mmap.mmap(-1, SIZE_BYTES) if path is None else _mapped(path)
         except OSError as error:
             raise FleetError(f"{path} cannot hold what the worker does ({error.strerror}); check {VARIABLE}.") from error
         self._free = list(range(PLACES))
@@ -92,6 +87,15 @@ class Place:
     def blank(self) -> None:
         """Say that nothing is worked here."""
         self._memory[self._start : self._start + PLACE_BYTES] = bytes(PLACE_BYTES)
+
+
+def _mapped(path: Path) -> mmap.mmap:
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+    try:
+        os.ftruncate(descriptor, SIZE_BYTES)
+        return mmap.mmap(descriptor, SIZE_BYTES)
+    finally:
+        os.close(descriptor)
 
 
 def steps_in(path: Path) -> list[Step]:

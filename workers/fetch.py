@@ -1,5 +1,6 @@
 """Where a video's bytes come from, and whose fault it is when they are denied."""
 
+from collections.abc import Callable
 from itertools import islice
 
 from schemas.errors import FatalError, PermanentError
@@ -15,8 +16,13 @@ WITNESSES = 3
 """How many other videos are asked for before a denial is called the whole fleet's."""
 
 
-def open_video(video: VideoRef, *, costs: ReadCosts = ReadCosts()) -> StoreSource:  # noqa: B008 - a frozen value
-    """Open a video for ranged reading, pinned to the etag it was planned with.
+def open_video(
+    video: VideoRef,
+    *,
+    costs: ReadCosts = ReadCosts(),  # noqa: B008 - a frozen value
+    timed: Callable[[float], None] = lambda _: None,
+) -> StoreSource:
+    """Open a video for ranged reading, pinned to the etag it was planned with; `timed` is told how long each GET took.
 
     Raises:
         PermanentError: it is gone or denied, or appeared only after it was planned.
@@ -26,7 +32,7 @@ def open_video(video: VideoRef, *, costs: ReadCosts = ReadCosts()) -> StoreSourc
     if video.etag == UNKNOWN_ETAG:
         StoreSource(shared_store(url), key, video.model_copy(update={"size_bytes": 1})).read(start=0, end=1)
         raise PermanentError(Reason.OBJECT_CHANGED, Stage.FETCH, "The object could not be looked at when it was planned, and now it can.")
-    return StoreSource(shared_store(url), key, video, costs=costs)
+    return StoreSource(shared_store(url), key, video, costs=costs, timed=timed)
 
 
 def verdict(error: PermanentError, video: VideoRef, *, task: ShardTask, job: Job) -> PermanentError:
@@ -38,7 +44,8 @@ def verdict(error: PermanentError, video: VideoRef, *, task: ShardTask, job: Job
     if error.reason is not Reason.ACCESS_DENIED:
         return error
     others = [other for other in task.videos if other.uri != video.uri]
-    planned = (other for part in job.plan_parts() for shard in part.shards for other in shard.videos if other.uri != video.uri)
+    part = job.ledger().first_part()
+    planned = (other for shard in (part.shards if part else ()) for other in shard.videos if other.uri != video.uri)
     witnesses = [*others[:WITNESSES], *islice(planned, WITNESSES)]
     if witnesses and not any(_can_be_read(witness) for witness in witnesses):
         raise FatalError(

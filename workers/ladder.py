@@ -74,6 +74,8 @@ class Caption:
     annotation: Annotation
     usage: Usage
     seconds: float
+    validate_seconds: float = 0.0
+    """Of these, how long answers were held against the schema."""
 
 
 class _Slip(Exception):  # noqa: N818 - a step of the climb, not its end
@@ -111,6 +113,7 @@ class _Climb:
     deadline_seconds: float
     started: float = field(default_factory=time.perf_counter)
     ends_at: float = field(init=False)
+    validate_seconds: float = 0.0
     answers: list[Answer] = field(default_factory=list)
     slips: list[tuple[Rung, _Slip]] = field(default_factory=list)
 
@@ -122,7 +125,7 @@ class _Climb:
         while rung is not None:
             try:
                 self.answers.append(await self._asked(rung))
-                annotation = _annotation_in(self.answers[-1], rung, self.recipe)
+                annotation = self._validated(rung)
             except _Slip as slip:
                 self.counts[rung.name, slip.cause] += 1
                 slip.__traceback__ = slip.__cause__ = slip.__context__ = None  # they lead back here, and to the picture
@@ -130,8 +133,15 @@ class _Climb:
                 rung = _next_rung(rung, slip.flaw, self.recipe)
             else:
                 self.counts[rung.name, "accepted"] += 1
-                return Caption(annotation, _usage(self.answers, rung), time.perf_counter() - self.started)
+                return Caption(annotation, _usage(self.answers, rung), time.perf_counter() - self.started, self.validate_seconds)
         raise self._verdict()
+
+    def _validated(self, rung: Rung) -> Annotation:
+        began = time.perf_counter()
+        try:
+            return _annotation_in(self.answers[-1], rung, self.recipe)
+        finally:
+            self.validate_seconds += time.perf_counter() - began
 
     async def _asked(self, rung: Rung) -> Answer:
         """Ask as this rung asks. A refusal of the first question is the frame's end; one of a later question is that rung's."""

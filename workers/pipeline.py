@@ -5,6 +5,8 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future
 from contextlib import closing, suppress
 from dataclasses import dataclass, field
+from functools import partial
+from time import perf_counter
 
 from broker.progress import Tally
 from schemas.errors import PermanentError
@@ -20,6 +22,7 @@ from workers.fetch import open_video, verdict
 from workers.keyframe import Keyframe
 from workers.ladder import Caption
 from workers.media import ByteSource
+from workers.media.ranges import StoreSource
 from workers.records import Death, Draft, letter_of
 from workers.room import Room
 from workers.similarity import distance
@@ -101,9 +104,12 @@ class ShardRun:
         records = [record for outcome in outcomes for record in outcome.records]
         if not records and len(self.task.videos) > 1:
             refuse_split(self.job, self.task)
+        began = perf_counter()
         if not self.job.commit(self.task, records, self.spec):
             return remainder(self.job, self.task)
+        self.watch.took(Stage.COMMIT, perf_counter() - began)
         self.watch.committed()
+        self.watch.ended(outcomes)
         self.count(Tally(videos=len(outcomes), dead=sum(len(outcome.deaths) for outcome in outcomes)))
         for outcome in outcomes:
             for death in outcome.deaths:
@@ -137,7 +143,7 @@ class ShardRun:
         only = None if self.task.only_frames is None else frozenset(self.task.only_frames)
         self.watch.at(Stage.FETCH, work.place)
         try:
-            with closing(open_video(work.video, costs=self.room.read_costs)) as source:
+            with closing(self._opened(work.video)) as source:
                 try:
                     self._decode(work, source, only)
                 finally:
@@ -145,6 +151,9 @@ class ShardRun:
         except PermanentError as error:
             forget_way(error)
             work.deaths.extend(unreached(work, verdict(error, work.video, task=self.task, job=self.job), only))
+
+    def _opened(self, video: VideoRef) -> StoreSource:
+        return open_video(video, costs=self.room.read_costs, timed=partial(self.watch.took, Stage.FETCH))
 
     def _decode(self, work: VideoWork, source: ByteSource, only: frozenset[int] | None) -> None:
         self.watch.at(Stage.DECODE, work.place)
@@ -159,6 +168,7 @@ class ShardRun:
 
     def _take(self, work: VideoWork, frame: Keyframe) -> None:
         """Have a keyframe captioned, and wait for that only where a crash must tell who is guilty."""
+        self.watch.took(Stage.DECODE, frame.decode_seconds)
         if self.watch.serial:
             self.watch.at(Stage.CAPTION, work.place)
         work.captions.append(self._caption(work, frame))
@@ -183,7 +193,14 @@ class ShardRun:
         return draft, work.original.caption
 
     def _ask(self, work: VideoWork, frame: Keyframe) -> "Future[Caption]":
-        return self.room.caption(frame.picture, self.spec.recipe, turn=work.turn, changes=self.task.changes)
+        future = self.room.caption(frame.picture, self.spec.recipe, turn=work.turn, changes=self.task.changes)
+        future.add_done_callback(self._time_caption)
+        return future
+
+    def _time_caption(self, future: "Future[Caption]") -> None:
+        if not future.cancelled() and future.exception() is None:
+            self.watch.took(Stage.CAPTION, future.result().seconds)
+            self.watch.took(Stage.VALIDATE, future.result().validate_seconds)
 
     def _finish(self, work: VideoWork) -> Outcome:
         """Wait for a video's captions."""

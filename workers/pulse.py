@@ -100,7 +100,7 @@ class Recently:
 
 
 class Pulse:
-    """A worker's counts. Counting is an addition; safe from many threads, but `vitals` is for one."""
+    """A worker's counts. Counting is an addition; safe from many threads."""
 
     def __init__(
         self,
@@ -149,9 +149,9 @@ class Pulse:
 
     def vitals(self) -> Vitals:
         """Put together how this worker is."""
-        rungs = by_name(dict(self._room.rungs))
-        captioned = sum(ends.get("accepted", 0) for ends in rungs.values())
         with self._lock:
+            rungs = by_name(dict(self._room.rungs))
+            captioned = sum(ends.get("accepted", 0) for ends in rungs.values())
             sample = Sample(self._work.seconds(), self._frames, captioned)
             recent, ceiling = self._recently.add(sample), self._ceiling
             return Vitals(

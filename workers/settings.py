@@ -50,6 +50,12 @@ class WorkerSettings(BaseSettings):
     """Whether all workers of the broker are alike, so that what one cannot do none can: it leaves instead of passing the shard on."""
     black_box: Path | None = None
     """Where the worker writes down what it is at, for whoever finds it dead."""
+    metrics_port: Annotated[int, Field(ge=0, le=65535)] = 0
+    """Where the worker serves /metrics to Prometheus; 0 switches that off. Each worker of a machine needs a port of its own."""
+    metrics_address: str = "0.0.0.0"  # noqa: S104 - Prometheus asks from another machine; what is told is no secret
+    """On which of the machine's addresses."""
+    health_folder: Path | None = None
+    """Where the worker touches the files that `framefleet health` looks at; a folder of its own."""
     gpu_dollars_per_hour: Annotated[float | None, Field(gt=0)] = None
     """What an hour of this worker's machine costs, to tell dollars per million frames."""
     ceiling_dir: str | None = None

@@ -16,7 +16,7 @@ from celery.exceptions import Reject
 from celery.worker import state
 
 from broker import TASK
-from broker.breaker import Breaker, BreakerWatch
+from broker.breaker import BreakerWatch
 from broker.lease import Leases
 from broker.progress import Tally, report_fault
 from broker.queues import ShardQueue
@@ -46,6 +46,9 @@ from workers.ceiling import Ceilings
 from workers.controls import Controls
 from workers.drain import Drain
 from workers.engines import open_engine
+from workers.exporter import SeenBreaker, serve_worker
+from workers.figures import Figures
+from workers.health import Health
 from workers.metered import Meter, Metered
 from workers.metrics import Reporter
 from workers.pipeline import ShardRun
@@ -84,12 +87,13 @@ class CaptionShard(Task):  # type: ignore[misc]  # celery has no types
 
     def open(self, settings: WorkerSettings, app: Celery) -> None:
         """Get ready to work: start the decoder and the engine, renew leases, report progress."""
-        meter = Meter()
+        health = Health(settings.health_folder)  # before the engine, which may load its model for minutes
+        meter, figures = Meter(), Figures()
         self._box = BlackBox(settings.black_box)
         self._room = Room(settings, opened=lambda asked: Metered(open_engine(asked), meter))
         dollars = settings.gpu_dollars_per_hour
         self._pulse = Pulse(self.worker, self._room, meter, Ceilings(settings.ceiling_dir), dollars_per_hour=dollars)
-        breaker = Breaker(app, units=settings.breaker_units)
+        breaker = SeenBreaker(app, units=settings.breaker_units)
         self._reporter = Reporter(app, self._pulse, look=BreakerWatch(breaker).look)
         self._queue = ShardQueue(app)
         self._alone = Alone()
@@ -97,14 +101,20 @@ class CaptionShard(Task):  # type: ignore[misc]  # celery has no types
         self._engine_died, self._blaming = False, threading.Lock()
         leases = Leases(app, stall_seconds=settings.longest_stall_seconds, stalled=self._stalled)
         drain = Drain(settings.grace_seconds, last_resort=self._hand_back)
-        self._around = Surroundings(self.worker, leases, drain, Controls(), breaker)
+        self._around = Surroundings(self.worker, leases, drain, Controls(), breaker, figures, health)
+        self._exporter = serve_worker(settings, self._pulse, figures, draining=lambda: drain.begun, breaker_open=lambda: breaker.open)
+        health.ready()
 
     def drain(self) -> None:
         """Finish or hand back what is under way, and take up nothing more."""
         self._around.drain.begin()
+        self._around.health.unready()
 
     def close(self) -> None:
         """Let go of everything that `open` started."""
+        if self._exporter:
+            self._exporter.close()
+        self._around.health.close()
         self._around.leases.close()
         self._reporter.close()
         self._room.close()
@@ -122,15 +132,21 @@ class CaptionShard(Task):  # type: ignore[misc]  # celery has no types
 
     def _hold(self, task: ShardTask, tag: str) -> None:
         lease = self._around.leases.hold(tag, patience_seconds=task.changes.patience_seconds)
-        with suppress(ClaimLostError), lease as hold, self._box.place() as place:
-            attempt = ShardAttempt(task, tag, hold, place, Trials(self.app, task.job), self._around)
-            attempt.begin()
-            self._try(attempt)
+        self._around.figures.claimed(self.request.get("sent_at"))
+        try:
+            with lease as hold, self._box.place() as place, self._around.health.work():
+                attempt = ShardAttempt(task, tag, hold, place, Trials(self.app, task.job), self._around)
+                attempt.begin()
+                self._around.figures.begun(attempt.trial.attempts)
+                self._try(attempt)
+        except ClaimLostError:
+            self._around.figures.lease_lost()
 
     def _try(self, attempt: ShardAttempt) -> None:
         """Work a shard, and turn each kind of failure into what becomes of its message."""
         try:
-            self._work(attempt)
+            with self._around.figures.attempt():
+                self._work(attempt)
         except ClaimLostError as error:
             log.warning("shard %s is left: %s", attempt.task.shard_id, error)
         except DroppedError:
@@ -157,7 +173,7 @@ class CaptionShard(Task):  # type: ignore[misc]  # celery has no types
             raise HandedBackError("This worker is told to end.")
         attempt.job = opened(task.job)
         attempt.check()
-        spec = spec_of(attempt.job)
+        spec = spec_of(attempt.job, task.recipe_id)
         made = Attempt(number=trial.attempts, worker=self.worker, at=datetime.now(UTC))
         run = ShardRun(task, attempt.job, spec, self._room, made, self._counter(task.job), attempt)
         beside = self._alone.by_itself if trial.suspect else self._alone.side_by_side
@@ -187,6 +203,7 @@ class CaptionShard(Task):  # type: ignore[misc]  # celery has no types
     def _counter(self, job: str) -> Callable[[Tally], None]:
         def count(tally: Tally) -> None:
             self._around.leases.progress()
+            self._around.health.moved()
             self._reporter.count(job, tally)
 
         return count
@@ -253,6 +270,6 @@ def opened(url: str) -> Job:
 
 
 @lru_cache(maxsize=64)
-def spec_of(job: Job) -> JobSpec:
-    """Read a job's spec, once per process."""
-    return job.spec()
+def spec_of(job: Job, recipe_id: str) -> JobSpec:
+    """Read the spec of a job's shards with a recipe, once per process."""
+    return job.spec_for(recipe_id)

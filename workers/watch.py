@@ -43,6 +43,12 @@ class Watch:
     def committed(self) -> None:
         """Note that the shard's object is there."""
 
+    def ended(self, outcomes: "Sequence[Outcome]") -> None:
+        """Count what the commit made of the videos."""
+
+    def took(self, stage: Stage, seconds: float) -> None:
+        """Count how long something of a stage took."""
+
     def result(self, future: "Future[T]") -> T:
         """Wait for a result, for as long as the run may go on."""
         while not future.done():

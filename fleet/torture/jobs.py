@@ -8,7 +8,7 @@ from broker.queues import ShardQueue, message_id
 from fleet.options import Asked
 from fleet.torture.objects import Bucket
 from fleet.torture.record import videos_planned
-from producer.enqueue import planned
+from producer.rounds import new_parts
 from schemas.task import ShardTask
 
 SOURCE, OUTPUT = "torture-in", "torture-out"
@@ -45,9 +45,9 @@ class Jobs:
         """A shard that is planned and was never sent; plans one more job where there is none."""
         if not self._held:
             asked = Asked(
-                source=f"s3://{SOURCE}/clips/", dest=url_of(self.begin("held")), engine="scripted", every=EVERY, videos_per_shard=1
+                sources=[f"s3://{SOURCE}/clips/"], dest=url_of(self.begin("held")), engine="scripted", every=EVERY, videos_per_shard=1
             )
-            self._held.extend(planned(*asked.job()))
+            self._held.extend(task for part in new_parts(*asked.job()) for task in part.shards)
         return self._held.popleft()
 
     def send(self, task: ShardTask, queue: ShardQueue) -> str:

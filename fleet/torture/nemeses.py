@@ -24,10 +24,18 @@ GROWN_UP_SECONDS = 4.0
 SOON_SECONDS = 10.0
 
 TWICE = """
-local messages = redis.call('LRANGE', KEYS[1], 0, -1)
-redis.call('DEL', KEYS[1])
-for _, message in ipairs(messages) do redis.call('RPUSH', KEYS[1], message, message) end
-return #messages
+local count = 0
+for _, job in ipairs(redis.call('ZRANGE', KEYS[1] .. ':turns', 0, -1)) do
+  local list = KEYS[1] .. ':job:' .. job
+  local messages = redis.call('LRANGE', list, 0, -1)
+  redis.call('DEL', list)
+  for _, message in ipairs(messages) do
+    redis.call('RPUSH', list, message, message)
+    redis.call('LPUSH', KEYS[1], 'turn')
+  end
+  count = count + #messages
+end
+return count
 """
 """Puts a copy of each waiting message beside it, past all that would prevent that, so that two workers take them up together."""
 

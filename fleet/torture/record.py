@@ -60,13 +60,13 @@ def read_record(bucket: Objects, job: str) -> Record:
     record = Record()
     for key in bucket.keys(f"{job}/"):
         _read(record, key.removeprefix(f"{job}/"), bucket.get(key))
-    record.rewritten = again(key for key in bucket.writes(f"{job}/") if not key.endswith("/control.json"))
+    record.rewritten = again(key for key in bucket.writes(f"{job}/") if not key.endswith("/control.json") and "/producer/" not in key)
     return record
 
 
 def _read(record: Record, key: str, body: bytes) -> None:
     match key.split("/"):
-        case ["job.json" | "control.json"]:
+        case ["job.json" | "control.json"] | ["producer", _]:
             pass
         case ["plan", "complete.json"]:
             record.sealed = True
@@ -91,7 +91,7 @@ def _read_letter(record: Record, key: str, body: bytes) -> None:
 
 def videos_planned(body: bytes) -> dict[str, list[str]]:
     """Read a part of a plan: each shard with the names of its videos."""
-    _, *shards = (json.loads(line) for line in zstd.decompress(body).splitlines())
+    shards = [json.loads(line) for line in zstd.decompress(body).splitlines()]
     return {shard["shard_id"]: [video_name(row) for row in shard["videos"]] for shard in shards}
 
 

@@ -1,39 +1,100 @@
-"""Videos of a folder or an S3 prefix, in the order of their keys; or one single video."""
+"""Objects of a folder or an S3 prefix, in the order of their keys; or one single video."""
 
 import posixpath
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Generator, Iterable, Iterator, Sequence
+from contextlib import closing, contextmanager
+from itertools import chain, islice
 
-from producer.sources import VIDEO_SUFFIXES, Sighting
-from producer.sources.selection import unwanted
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from producer.sources import Batch
+from producer.sources.selection import causes_of
+from producer.sources.spans import THREADS, in_order
 from schemas.errors import OperatorError
 from schemas.job import Selection
-from schemas.video import VideoRef
-from storage import ObjectDenied, ObjectMeta, ObjectMissing, Store, StoreUnavailable, open_store, split_uri
+from storage import ObjectDenied, ObjectMissing, Page, Store, StoreUnavailable, open_store, split_uri
+
+BATCH_ROWS = 65_536
+GROWTH = 4
+"""How many times as many rows a batch has as the one before: work begins with the first page."""
+LOOK_PAGES = 8
+"""How many pages without a video a look is worth."""
 
 
 class Listing:
-    """A place that is listed. Its cursor is the last key."""
+    """A place that is listed, an S3 prefix by many threads. Its cursor is the last key.
+
+    Of storage classes that must be restored before they are read, a listing shows GLACIER and DEEP_ARCHIVE. The archive tiers of
+    INTELLIGENT_TIERING cannot be seen in one: they are found out by reading, or by an inventory.
+    """
+
+    distinct = True
 
     def __init__(self, source: str, selection: Selection) -> None:
         """List this folder or prefix."""
         self._source = source
         self._selection = selection
-        self.skipped: Counter[str] = Counter()
 
     def check(self) -> None:
-        """Look for the first video."""
-        if next(self.sightings(), None) is None:
-            left_out = ", ".join(f"{count} {cause}" for cause, count in self.skipped.items())
-            cause = (
-                f"everything in it is left out: {left_out} (see --all-files, --include and --exclude)" if left_out else "nothing is there"
-            )
-            raise OperatorError(f"{self._source} has no videos: {cause}.")
+        """Look for a video in the first pages; where they have none and more follow, nobody knows."""
+        skipped: Counter[str] = Counter()
+        with self._errors():
+            store, pages = _open(self._source)
+            for page in islice(pages, LOOK_PAGES):
+                batch = self._batch(store, [page])
+                skipped += batch.skipped(len(batch.causes))
+                if not batch.causes.all():
+                    return
+            if next(pages, None):
+                return
+        raise OperatorError(f"{self._source} has no videos: {_in_words(skipped)}.")
 
-    def sightings(self, *, after: str = "") -> Iterator[Sighting]:
-        """Show the videos behind a key."""
+    def batches(self, *, after: str = "") -> Iterator[Batch]:
+        """Show the objects behind a key."""
+        with self._errors():
+            store, pages = _open(self._source, after=after, threads=THREADS)
+            with closing(pages):
+                for group in _grouped(pages):
+                    yield self._batch(store, group)
+
+    def _batch(self, store: Store, pages: Sequence[Page]) -> Batch:
+        paths = pa.array(chain.from_iterable(page.keys for page in pages), pa.string())
+        sizes = pa.array(chain.from_iterable(page.sizes for page in pages), pa.int64())
+        causes = causes_of(
+            paths=paths,
+            sizes=sizes,
+            modified=self._modified(pages),
+            classes=pa.array(chain.from_iterable(page.classes for page in pages), pa.string()),
+            selection=self._selection,
+            by_suffix=not self._selection.all_files,
+        )
+        return Batch(
+            uris=pc.binary_join_element_wise(f"{store.url}/", paths, ""),
+            etags=pa.array(chain.from_iterable(page.etags for page in pages), pa.string()),
+            sizes=sizes,
+            causes=causes,
+            cursor_at=lambda row: str(paths[row]),
+        )
+
+    def _modified(self, pages: Sequence[Page]) -> pa.TimestampArray | None:
+        """When objects were changed, if it matters."""
+        if not (self._selection.modified_after or self._selection.modified_before):
+            return None
+        moments = pa.array((moment or None for page in pages for moment in page.modified), pa.string())
         try:
-            yield from self._sightings(after)
+            return moments.cast(pa.timestamp("ms", tz="UTC"))
+        except pa.ArrowInvalid as error:
+            raise OperatorError(
+                f"{self._source} shows a date of change that cannot be read ({error}): choose without dates, or use a manifest."
+            ) from error
+
+    @contextmanager
+    def _errors(self) -> Iterator[None]:
+        """Say what to do where the place cannot be listed."""
+        try:
+            yield
         except ObjectMissing as error:
             raise OperatorError(f"There is no source {self._source}: name a folder, an s3:// prefix or a manifest.") from error
         except ObjectDenied as error:
@@ -43,22 +104,15 @@ class Listing:
         except StoreUnavailable as error:
             raise OperatorError(f"{self._source} cannot be listed now ({error}); run the same command again to go on from here.") from error
 
-    def _sightings(self, after: str) -> Iterator[Sighting]:
-        store, metas = _place(self._source, after)
-        for meta in metas:
-            cause = self._unwanted(meta)
-            if cause:
-                self.skipped[cause] += 1
-                continue
-            yield Sighting(meta.key, meta.key, VideoRef(uri=f"{store.url}/{meta.key}", etag=meta.etag, size_bytes=meta.size_bytes))
 
-    def _unwanted(self, meta: ObjectMeta) -> str:
-        if not self._selection.all_files and posixpath.splitext(meta.key)[1].lower() not in VIDEO_SUFFIXES:
-            return "no video suffix"
-        return unwanted(meta.key, meta.size_bytes, self._selection)
+def _in_words(skipped: Counter[str]) -> str:
+    if not skipped:
+        return "nothing is there"
+    left_out = ", ".join(f"{count} {cause}" for cause, count in sorted(skipped.items()))
+    return f"everything in it is left out: {left_out} (see --all-files, --include and --exclude)"
 
 
-def _place(source: str, after: str) -> tuple[Store, Iterator[ObjectMeta]]:
+def _open(source: str, *, after: str = "", threads: int = 1) -> tuple[Store, Generator[Page, None, None]]:
     """Tell a place to list from a single video, which is listed as itself."""
     url, key = split_uri(source)
     if posixpath.splitext(key)[1]:
@@ -68,6 +122,26 @@ def _place(source: str, after: str) -> tuple[Store, Iterator[ObjectMeta]]:
         except ObjectMissing:
             pass
         else:
-            return store, iter([] if after else [meta])
+            page = Page([meta.key], [meta.size_bytes], [meta.etag], [""], [""])
+            return store, _all([] if after else [page])
     store = open_store(source)
-    return store, store.list(start_after=after)
+    side_by_side = threads > 1 and store.url.startswith("s3://")
+    return store, _all(in_order(store, after=after, threads=threads) if side_by_side else store.pages(start_after=after))
+
+
+def _all(pages: Iterable[Page]) -> Generator[Page, None, None]:
+    """Show pages in a way that can be closed."""
+    yield from pages
+
+
+def _grouped(pages: Iterable[Page]) -> Iterator[list[Page]]:
+    """Put pages together, more and more of them."""
+    group, rows, enough = list[Page](), 0, 1
+    for page in pages:
+        group.append(page)
+        rows += len(page.keys)
+        if rows >= enough:
+            yield group
+            group, rows, enough = [], 0, min(rows * GROWTH, BATCH_ROWS)
+    if group:
+        yield group

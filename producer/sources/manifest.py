@@ -1,162 +1,92 @@
 """Videos named by a file: one URI a line, JSONL with `uri` (and `etag` with `size_bytes`), or Parquet with those columns."""
 
-import hashlib
-import json
-import sys
-from collections import Counter, deque
-from collections.abc import Iterable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
-from io import BytesIO
-from typing import Annotated
+from collections.abc import Iterator
+from contextlib import contextmanager
 
-from arro3.core import RecordBatch
-from arro3.io import read_parquet
-from pydantic import Field, ValidationError
+import numpy as np
+import pyarrow.compute as pc
+from numpy.typing import NDArray
 
-from producer.sources import Sighting
-from producer.sources.selection import unwanted
+from producer.sources import Batch
+from producer.sources.lines import read_lines
+from producer.sources.looks import LOOKS_AHEAD, Looks
+from producer.sources.rowgroups import read_row_groups
+from producer.sources.rows import Rows
+from producer.sources.selection import causes_of
 from schemas.errors import OperatorError
 from schemas.job import Selection
-from schemas.model import Model
-from schemas.video import UNKNOWN_ETAG, VideoRef
-from storage import ObjectDenied, ObjectMissing, StoreError, shared_store, split_uri
-
-LOOKS_AT_ONCE = 32
-PARQUET_MAGIC = b"PAR1"
-
-
-class Entry(Model):
-    """A row of a manifest. With both etag and size it costs no look at the object."""
-
-    uri: Annotated[str, Field(min_length=1)]
-    etag: str | None = None
-    size_bytes: int | None = None
+from schemas.video import UNKNOWN_ETAG
+from storage import ObjectMissing, StoreError
 
 
 class Manifest:
-    """A list of videos. Its cursor is the number of rows read."""
+    """A list of videos, read as a stream. Its cursor is the number of rows read, which are counted but not looked at again."""
+
+    distinct = False
 
     def __init__(self, source: str, selection: Selection) -> None:
         """Read this manifest; `-` is standard input."""
         self._source = source
+        self._shown = f"The manifest {'on standard input' if source == '-' else source}"
         self._selection = selection
-        self.skipped: Counter[str] = Counter()
 
     def check(self) -> None:
-        """Look for the first entry; standard input can be read only once, so it is not looked at."""
-        if self._source != "-" and next(self._entries(), None) is None:
-            raise OperatorError(f"The manifest {self._source} is empty.")
+        """Look for the first row; standard input can be read only once, so it is not looked at."""
+        self._check_selection()
+        if self._source != "-":
+            next(self._rows(after=0))
 
-    def sightings(self, *, after: str = "") -> Iterator[Sighting]:
-        """Show the videos behind a row. Repeated URIs are shown once, so the rows before are read again but not looked at."""
-        with ThreadPoolExecutor(LOOKS_AT_ONCE, thread_name_prefix="head") as pool:
-            for number, found in self._looked_at(pool, self._rows(after=int(after or 0))):
-                cause = found if isinstance(found, str) else self._unwanted(found)
-                if cause:
-                    self.skipped[cause] += 1
-                elif not isinstance(found, str):
-                    yield Sighting(str(number), found.uri, found)
+    def batches(self, *, after: str = "") -> Iterator[Batch]:
+        """Show the rows behind a row. What has no etag or no size is looked at, unless it is not wanted anyway."""
+        self._check_selection()
+        with Looks() as looks:
+            for rows in self._rows(after=int(after or 0)):
+                if not self._blind(rows, self._causes(rows)).any():
+                    yield self._batch(rows)
+                    continue
+                for first in range(0, len(rows), LOOKS_AHEAD):
+                    few = rows.cut(first, LOOKS_AHEAD)
+                    yield self._batch(looks.pinned(few, self._blind(few, self._causes(few))))
 
-    def _unwanted(self, video: VideoRef) -> str:
-        return "" if video.etag == UNKNOWN_ETAG else unwanted(video.uri, video.size_bytes, self._selection)
-
-    def _rows(self, *, after: int) -> Iterator[tuple[int, Entry | str]]:
-        """The rows behind a row, numbered from 1: an entry, or the cause why it is left out."""
-        seen: set[bytes] = set()
-        number = 0
-        for number, entry in enumerate(self._entries(), start=1):
-            name = hashlib.blake2b(entry.uri.encode(), digest_size=8).digest()
-            cause = "repeated" if name in seen else unwanted(entry.uri, entry.size_bytes, self._selection)
-            seen.add(name)
-            if number > after:
-                yield number, cause or entry
+    def _rows(self, *, after: int) -> Iterator[Rows]:
+        with self._told():
+            read = read_row_groups if self._source.lower().endswith(".parquet") else read_lines
+            number = yield from read(self._source, after=after)
         if number < max(after, 1):  # a pipe whose command failed must not pass for a source that is exhausted
             rows = f"has {number} rows where {after} were read before; give it whole" if number else "is empty"
-            shown = "on standard input" if self._source == "-" else self._source
-            raise OperatorError(f"The manifest {shown} {rows}.")
+            raise OperatorError(f"{self._shown} {rows}.")
 
-    def _looked_at(self, pool: ThreadPoolExecutor, rows: Iterator[tuple[int, Entry | str]]) -> Iterator[tuple[int, VideoRef | str]]:
-        try:
-            yield from _ahead(pool, rows)
-        except StoreError as error:
-            raise OperatorError(f"A video cannot be looked at now ({error}); run the same command again to go on from here.") from error
+    def _check_selection(self) -> None:
+        if self._selection.modified_after or self._selection.modified_before:
+            raise OperatorError(
+                f"{self._shown} says of no object when it was changed: choose without dates, or list the objects themselves."
+            )
 
-    def _entries(self) -> Iterator[Entry]:
+    @contextmanager
+    def _told(self) -> Iterator[None]:
         try:
-            yield from (_absolute(entry) for entry in _read(self._source))
+            yield
         except ObjectMissing as error:
             raise OperatorError(f"There is no manifest {self._source}.") from error
         except StoreError as error:
-            raise OperatorError(f"The manifest {self._source} cannot be read: {error}") from error
-        except (ValidationError, ValueError) as error:
-            raise OperatorError(f"The manifest {self._source} is not valid: {error}") from error
+            raise OperatorError(f"{self._shown} cannot be read: {error}") from error
+        except ValueError as error:
+            raise OperatorError(f"{self._shown} is not valid: {error}") from error
 
+    def _causes(self, rows: Rows) -> NDArray[np.uint8]:
+        return causes_of(paths=rows.uris, sizes=rows.sizes, modified=None, classes=None, selection=self._selection, by_suffix=False)
 
-def _absolute(entry: Entry) -> Entry:
-    url, key = split_uri(entry.uri)
-    return entry.model_copy(update={"uri": f"{url}/{key}"})
+    def _blind(self, rows: Rows, causes: NDArray[np.uint8]) -> NDArray[np.bool_]:
+        """Which rows do not say what the object is, though it is wanted as far as they say."""
+        silent: NDArray[np.bool_] = pc.or_(pc.is_null(rows.etags), pc.is_null(rows.sizes)).to_numpy(zero_copy_only=False)
+        blind: NDArray[np.bool_] = silent & (causes == 0)
+        return blind
 
-
-def _read(source: str) -> Iterator[Entry]:
-    if source == "-":
-        yield from _lines(sys.stdin.buffer)
-        return
-    url, key = split_uri(source)
-    body = shared_store(url).get(key)
-    if source.lower().endswith(".parquet"):
-        yield from _parquet(body)
-    else:
-        yield from _lines(body.splitlines())
-
-
-def _lines(lines: Iterable[bytes]) -> Iterator[Entry]:
-    for line in lines:
-        text = line.decode().strip()
-        if text.startswith("{"):
-            row = json.loads(text)
-            yield Entry(uri=row.get("uri", ""), etag=row.get("etag"), size_bytes=row.get("size_bytes"))
-        elif text and not text.startswith("#"):
-            yield Entry(uri=text)
-
-
-def _parquet(body: bytes) -> Iterator[Entry]:
-    if not (body.startswith(PARQUET_MAGIC) and body.endswith(PARQUET_MAGIC)):  # the reader would panic
-        raise ValueError("it is no Parquet file")
-    for batch in _batches(body):
-        names = [name for name in ("uri", "etag", "size_bytes") if name in batch.schema.names]
-        if "uri" not in names:
-            raise ValueError("it has no column named uri")
-        columns = [batch.column(name).to_pylist() for name in names]
-        yield from (Entry.model_validate(dict(zip(names, row, strict=True))) for row in zip(*columns, strict=True))
-
-
-def _batches(body: bytes) -> Iterator[RecordBatch]:
-    try:
-        yield from read_parquet(BytesIO(body))
-    except Exception as error:  # the reader raises this very class
-        raise ValueError(str(error)) from error
-
-
-def _ahead(pool: ThreadPoolExecutor, rows: Iterator[tuple[int, Entry | str]]) -> Iterator[tuple[int, VideoRef | str]]:
-    """Look at objects ahead of the consumer, a bounded number at once, in the manifest's order."""
-    waiting: deque[tuple[int, Future[VideoRef | str]]] = deque()
-    for number, row in rows:
-        waiting.append((number, pool.submit(_look, row)))
-        if len(waiting) >= LOOKS_AT_ONCE:
-            yield waiting[0][0], waiting.popleft()[1].result()
-    for number, future in waiting:
-        yield number, future.result()
-
-
-def _look(entry: Entry | str) -> VideoRef | str:
-    """Pin an entry to what lies there now. What is missing or denied is planned all the same, and dies with a reason."""
-    if isinstance(entry, str):
-        return entry
-    if entry.etag and entry.size_bytes is not None:
-        return VideoRef(uri=entry.uri, etag=entry.etag, size_bytes=entry.size_bytes)
-    url, key = split_uri(entry.uri)
-    try:
-        meta = shared_store(url).head(key)
-    except (ObjectMissing, ObjectDenied):
-        return VideoRef(uri=entry.uri, etag=UNKNOWN_ETAG, size_bytes=0)
-    return VideoRef(uri=entry.uri, etag=meta.etag, size_bytes=meta.size_bytes)
+    def _batch(self, rows: Rows) -> Batch:
+        return Batch(
+            uris=rows.uris,
+            etags=rows.etags.fill_null(UNKNOWN_ETAG),
+            sizes=rows.sizes.fill_null(0),
+            causes=self._causes(rows),
+            cursor_at=lambda row: str(rows.before + row + 1),
+        )

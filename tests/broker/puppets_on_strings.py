@@ -6,7 +6,7 @@ from enum import StrEnum
 
 from storage import ObjectMeta, Store, StoreUnavailable
 
-PATIENCE_SECONDS = 30.0
+PATIENCE_SECONDS = 60.0
 
 
 class Luck(StrEnum):

@@ -4,9 +4,10 @@ from collections import Counter
 from typing import Any
 
 from broker import QUEUE
-from broker.claims import Command
+from broker.claims import Command, list_of
 from broker.queues import message_id
 from broker.scripts import CLAIMS, INDEX, ONCE, ORIGINS
+from broker.turns import TOKEN, TURNS
 from fleet.audit import audit
 from fleet.family import families
 from schemas.job import JobSpec
@@ -54,17 +55,20 @@ class Referee:
         self._before = dict(self._objects)
 
     def _look_at_claims(self) -> None:
-        claimed, origins, index, names, waiting, once = (
+        claimed, origins, index, names, once, line, jobs = (
             self._redis.pipeline()
             .hgetall(CLAIMS)
             .hkeys(ORIGINS)
             .zrange(INDEX, 0, -1)
             .hkeys(CLAIMS)
-            .lrange(QUEUE, 0, -1)
             .smembers(ONCE)
+            .lrange(QUEUE, 0, -1)
+            .zrange(QUEUE + TURNS, 0, -1)
             .execute()
         )
         assert sorted(origins) == sorted(index) == sorted(names)
+        waiting = [message for job in jobs for message in self._redis.lrange(list_of(QUEUE, job.decode()), 0, -1)]
+        assert line == [TOKEN.encode()] * len(waiting), "there are not as many tokens as messages"
         ids = Counter(id_in(message) for message in (*claimed.values(), *waiting))
         assert not [name for name, count in ids.items() if count > 1], "a shard waits or is claimed more than once"
         assert ids.keys() == once

@@ -3,7 +3,7 @@
 import base64
 import json
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 from typing import Any
@@ -22,7 +22,7 @@ from broker.trials import Trial, Trials
 from fleet.deadletters import Choice, redrives
 from fleet.reconcile import reconcile
 from fleet.stop import Stop
-from producer.enqueue import feed
+from producer.enqueue import send
 from schemas.errors import ClaimLostError, PermanentError, TransientError
 from schemas.reasons import Reason, Stage
 from schemas.recipe import Recipe
@@ -92,7 +92,7 @@ class World:
 
     def feed(self) -> None:
         """Queue the plan, as the producer does."""
-        feed(self.planned, job=self.job, queue=self.queue, stopped=lambda: False)
+        send(self.planned, job=self.job, queue=self.queue, stopped=lambda: False)
 
     def take(self) -> Claim | None:
         """Claim the next message; what ran out is swept first."""
@@ -150,16 +150,16 @@ class SteppedQueue:
     """A queue at which each look and each message is a step."""
 
     def __init__(self, queue: ShardQueue, puppet: Puppet) -> None:
-        self.depth = queue.depth
+        self.depth, self.jobs, self.used_bytes, self.limit_bytes = queue.depth, queue.jobs, queue.used_bytes, queue.limit_bytes
         self._queue, self._puppet = queue, puppet
 
     def in_flight(self) -> frozenset[str]:
         self._puppet.step("ask what is in flight")
         return self._queue.in_flight()
 
-    def send(self, task: ShardTask) -> None:
-        self._puppet.step(f"send {task.shard_id}")
-        self._queue.send(task)
+    def send_all(self, tasks: Sequence[ShardTask], *, weight: float | None = None) -> int:
+        self._puppet.step(f"send {len(tasks)} shards")
+        return self._queue.send_all(tasks, weight=weight)
 
 
 class Reconciler(Actor):

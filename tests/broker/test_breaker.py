@@ -148,11 +148,21 @@ def test_units_that_were_fine_before_the_fault_do_not_close_it_and_after_it_they
 
 def test_a_failure_waits_for_a_witness_and_one_that_is_fine_speaks_against_it(breaker: Breaker) -> None:
     assert breaker.judge("a:1", [ILL], shard="bad") is Verdict.BELIEVE
-    assert breaker.witness("bad", age_seconds=0) is Verdict.DOUBT
+    assert breaker.witness("bad", age_seconds=0) is Verdict.ALONE
     breaker.judge("a:1", [ILL], shard="other")
-    assert breaker.witness("bad", age_seconds=0) is Verdict.DOUBT
+    assert [breaker.witness(shard, age_seconds=0) for shard in ("bad", "other")] == [Verdict.DOUBT] * 2
     breaker.judge("a:1", [FINE], shard="fine")
-    assert breaker.witness("bad", age_seconds=0) is Verdict.BELIEVE
+    assert [breaker.witness(shard, age_seconds=0) for shard in ("bad", "other")] == [Verdict.BELIEVE] * 2
+
+
+def test_a_witness_that_was_fine_before_or_whose_bytes_are_broken_says_nothing_of_a_failure(breaker: Breaker) -> None:
+    breaker.judge("a:1", [ILL], shard="long ago")
+    breaker.judge("a:1", [FINE], shard="fine")
+    breaker.judge("a:1", [FINE, ILL, TORN], shard="bad")
+    breaker.judge("b:1", [TORN], shard="torn")
+    assert breaker.witness("bad", age_seconds=0) is Verdict.ALONE
+    breaker.judge("b:1", [ILL, TORN], shard="late")
+    assert breaker.witness("bad", age_seconds=0) is Verdict.DOUBT
 
 
 def test_whoever_was_under_way_while_it_was_open_is_not_believed_when_it_has_closed(app: Celery) -> None:

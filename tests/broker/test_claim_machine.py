@@ -19,7 +19,10 @@ from broker.queues import redis_of
 from broker.scripts import CLAIMS, INDEX, ONCE, ORIGINS
 from storage.memory import MemoryStore
 
-pytestmark = pytest.mark.filterwarnings("ignore:unclosed:ResourceWarning")  # of threads that were killed with a connection in hand
+pytestmark = [
+    pytest.mark.filterwarnings("ignore:unclosed:ResourceWarning"),  # of threads that were killed with a connection in hand
+    pytest.mark.timeout(900),  # Hypothesis plays so many games, however long one takes
+]
 PLAY = settings(
     database=None,
     deadline=None,

@@ -1,6 +1,6 @@
 """What a claim promises, message by message."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -10,7 +10,8 @@ from celery import Celery
 
 from broker import QUEUE
 from broker.app import VISIBILITY_TIMEOUT_SECONDS
-from broker.claims import Claims
+from broker.claims import Claims, list_of
+from broker.messages import short_name
 from broker.queues import ShardQueue, redis_of
 from broker.scripts import CLAIMS, INDEX, ONCE, ORIGINS
 
@@ -227,15 +228,28 @@ def test_a_shard_that_waits_or_is_worked_on_is_not_queued_again(queue: ShardQueu
     assert queue.depth() == 1
 
 
-def test_a_queue_that_somebody_emptied_can_be_filled_again(app: Celery, queue: ShardQueue, shards) -> None:
-    queue.send(shards[0])
+def purge(app: Celery, _: str) -> None:
+    assert app.control.purge() == 1
+
+
+def delete(app: Celery, list_of_job: str) -> None:
     with redis_of(app) as redis:
-        redis.delete(QUEUE)
+        redis.delete(list_of_job)
+
+
+@pytest.mark.parametrize("empty", [purge, delete])
+def test_a_queue_that_somebody_emptied_can_be_filled_again(
+    app: Celery, queue: ShardQueue, shards, empty: Callable[[Celery, str], None]
+) -> None:
+    queue.send(shards[0])
+    empty(app, list_of(QUEUE, short_name(shards[0].job)))
     assert queue.in_flight() == frozenset()
     queue.send(shards[0])
-    assert queue.depth() == 1
+    with worker(app) as channel:
+        channel.basic_get(QUEUE).ack()
+        assert channel.basic_get(QUEUE) is None
     with redis_of(app) as redis:
-        assert redis.scard(ONCE) == 1
+        assert (queue.depth(), redis.scard(ONCE)) == (0, 0)
 
 
 def test_a_full_server_queues_no_more_but_can_be_drained(app: Celery, queue: ShardQueue, shards, claim) -> None:

@@ -55,7 +55,7 @@ class TinyCrew:
             return [word.decode() for word in redis.lrange(DONE, 0, -1)]
 
 
-def eventually(happens: Callable[[], object], *, within_seconds: float = 20) -> float:
+def eventually(happens: Callable[[], object], *, within_seconds: float = 60) -> float:
     """Wait for it; returns how long it took."""
     begin = time.monotonic()
     while not happens():

@@ -1,11 +1,13 @@
 import pytest
 from builders import ANNOTATION, HandmadeJob, below, letter, line, lines, spec_of
 
-from fleet.audit import EXAMPLES, AuditReport, audit, plan_of, read_all
+from fleet.audit import EXAMPLES, AuditReport, audit
+from fleet.reconcile import with_gaps
 from schemas.job import SUFFIXES
 from schemas.reasons import Reason
 from schemas.task import captions_key
 from storage.lines import to_lines
+from storage.slices import pack
 
 
 @pytest.fixture
@@ -84,7 +86,7 @@ def test_frames_neither_captioned_nor_dead_are_counted(handmade: HandmadeJob) ->
 def test_shards_with_gaps_are_handed_to_who_heals_them(handmade: HandmadeJob) -> None:
     task = handmade.shard("a.mp4", "b.mp4")
     handmade.commit(task, line(task))
-    assert read_all(handmade.job, plan_of(handmade.job)).incomplete == [task]
+    assert with_gaps(handmade.job, handmade.job.ledger()) == [task]
 
 
 def test_a_descendant_closes_the_gap(handmade: HandmadeJob) -> None:
@@ -268,10 +270,10 @@ def test_a_part_of_the_plan_that_was_lost_leaves_the_job_incomplete(handmade: Ha
 def test_a_part_of_the_plan_that_was_altered_leaves_the_job_unproven(handmade: HandmadeJob) -> None:
     task = handmade.shard("a.mp4", "b.mp4")
     handmade.complete()
-    part = next(handmade.job.plan_parts())
+    part = next(handmade.job.ledger().parts())
     shorter = task.model_copy(update={"videos": task.videos[:1]})
     key = "plan/part-00000.jsonl.zst"
-    handmade.job.store._objects[f"run/{key}"] = to_lines([part.header, shorter], key=key)
+    handmade.job.store._objects[f"run/{key}"] = pack(part.header, [shorter])
     handmade.commit(task, line(task))
     report = audit(handmade.job)
     assert not (report.complete and report.clean)

@@ -3,7 +3,8 @@
 import pytest
 from builders import AT, HandmadeJob, below, letter, line, spec_of
 
-from fleet.audit import AuditReport, audit, plan_of, read_all
+from fleet.audit import AuditReport, audit
+from fleet.reconcile import with_gaps
 from schemas.job import SUFFIXES
 from schemas.reasons import Reason
 from schemas.task import ShardTask, Split, letter_key
@@ -83,7 +84,7 @@ def test_a_child_without_an_object_leaves_the_job_incomplete_and_its_root_to_be_
     report = found(handmade)
     assert (report.uncommitted, report.uncovered, report.complete, report.clean) == (1, 2, False, True)
     assert f"shard {split.children[1].shard_id}, which stands for a part of {task.shard_id}, has no object" in report.findings[0]
-    assert read_all(handmade.job, plan_of(handmade.job)).incomplete == [task]
+    assert with_gaps(handmade.job, handmade.job.ledger()) == [task]
 
 
 def test_an_empty_object_without_a_split_stands_for_nothing(handmade: HandmadeJob) -> None:

@@ -53,7 +53,7 @@ def test_a_launched_job_is_worked_by_whoever_listens(kind: str, broker: str, cli
     with running(WORKERS[kind], tmp_path / "said", env) as worker:
         wait_until(lambda: worker.family() and complete(job))
         worker.signal(signal.SIGTERM)
-        ended = worker.ended(within_seconds=15)
+        ended = worker.ended()
         assert ended.status == 0, ended.err
         assert worker.left_behind() == []
     assert audited(job).frames == len(frame_ids(job)) == CLIPS * 8
@@ -63,15 +63,14 @@ def test_a_stopped_worker_finishes_its_shard_and_another_does_the_rest(broker: s
     job = tmp_path / "job"
     launch(clips, job, broker)
     words = command("worker", "--engine", "scripted", "--broker", broker)
-    with running(words, tmp_path / "first", slow(seconds=0.15)) as worker:
+    with running(words, tmp_path / "first", slow(seconds=0.3)) as worker:
         wait_until(lambda: worker.family() and objects(job))
         worker.signal(signal.SIGTERM)
-        assert worker.ended(within_seconds=15).status == 0
+        assert worker.ended().status == 0
         assert worker.left_behind() == []
-    done = len(objects(job))
-    assert done < CLIPS
+    assert len(objects(job)) < CLIPS
     with running(words, tmp_path / "second") as worker:
-        wait_until(lambda: worker.family() and complete(job), within_seconds=10 if done else 1)
+        wait_until(lambda: worker.family() and complete(job))
     assert audited(job).captioned_videos == CLIPS
     again = framefleet("launch", clips, "--out", job, "--engine", "scripted", "--broker", broker)
     assert again.status == 0
@@ -102,7 +101,7 @@ def test_a_worker_that_cannot_work_takes_no_message_and_says_why(broker: str, cl
     job = tmp_path / "job"
     launch(clips, job, broker)
     with running(command("worker", "--engine", "vllm", "--broker", broker), tmp_path / "said") as worker:
-        ended = worker.ended(within_seconds=30)
+        ended = worker.ended()
     assert ended.status == 4
     assert "this worker cannot start: vLLM cannot be loaded" in ended.err
     assert framefleet("status", job, "--broker", broker, "--json").json["broker"]["waiting"] == CLIPS

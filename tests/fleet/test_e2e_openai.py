@@ -120,7 +120,7 @@ def test_an_operator_is_told_of_an_overloaded_endpoint_and_may_give_up(clips: Pa
         with running(words, tmp_path / "said", {"FRAMEFLEET_OPENAI_PATIENCE_SECONDS": "1"}) as run:
             wait_until(lambda: "A worker says" in (tmp_path / "said" / "stderr").read_text())
             run.signal(signal.SIGINT)
-            ended = run.ended(within_seconds=30)
+            ended = run.ended()
             assert run.left_behind() == []
     assert ended.status == 130
     assert "overloaded" in ended.err

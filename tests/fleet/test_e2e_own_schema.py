@@ -79,7 +79,7 @@ def test_lines_carry_the_recipes_own_object_and_an_audit_counts_them(clips: Path
 def test_an_answer_outside_the_schema_is_a_dead_letter_with_what_was_said(clips: Path, recipe: Path, tmp_path: Path) -> None:
     job, bad = tmp_path / "job", GOOD.replace("calm", "odd")
     with ChatServer(lambda request: completion(GOOD if request.question["seed"] else bad)) as server:
-        asked = ("--engine", "openai", "--openai-url", server.url, "--openai-model", "tiny", "--max-frames", 1)
+        asked = ("--engine", "openai", "--openai-url", server.url, "--openai-model", "tiny", "--max-frames", 1, "--videos-per-shard", 2)
         assert caption(clips, job, recipe, *asked).status == 0
         assert [(record.usage.rung, record.annotation) for record in records(job)] == [("reseeded", json.loads(GOOD))] * 2
         server.script = lambda _: completion(bad)

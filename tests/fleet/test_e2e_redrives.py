@@ -23,11 +23,10 @@ from fleet_runs import (
     wait_until,
     write_clips,
 )
-from typer.testing import CliRunner
+from typed_commands import typed
 
 from broker.app import make_app
 from broker.queues import ShardQueue
-from fleet.cli import app
 from schemas.reasons import Reason
 
 HALF = "truncated_index_in_front.mp4"
@@ -139,23 +138,16 @@ def test_a_redrive_asked_again_while_the_first_is_under_way_does_no_harm(tmp_pat
     with redis_server(tmp_path) as broker:
         again = ["dead", "redrive", str(job), "--broker", broker, "--rate", "5"]
         worker = command("worker", "--engine", "scripted", "--broker", broker)
-        with running(worker, tmp_path / "one", slow(seconds=0.6)) as one, running(worker, tmp_path / "two", slow(seconds=0.6)) as two:
-            assert "1 videos sent." in typed(again)
+        with running(worker, tmp_path / "one", slow(seconds=1.5)) as one, running(worker, tmp_path / "two", slow(seconds=1.5)) as two:
+            assert "1 videos sent." in typed(*again)
             wait_until(lambda: one.family() and two.family() and shards_at(broker).depth() == 0)
-            assert "0 videos sent, 1 were under way." in typed(again)
+            assert "0 videos sent, 1 were under way." in typed(*again)
             with redis.Redis.from_url(broker) as client:
                 client.flushall()
-            assert "is under way as" in typed([*again, "--max-tokens", "900"])
+            assert "is under way as" in typed(*again, "--max-tokens", "900")
             wait_until(lambda: dead(job) == {} and not shards_at(broker).in_flight())
     report = audited(job)
     assert (report.frames, report.superseded_letters, report.duplicates) == (8, 1, 0)
-
-
-def typed(words: list[str]) -> str:
-    """What a command says to the operator, in this process: starting one takes longer than a shard does."""
-    ended = CliRunner().invoke(app, words)
-    assert ended.exit_code == 0, ended.output
-    return ended.stderr
 
 
 def shards_at(broker: str) -> ShardQueue:

@@ -3,9 +3,9 @@
 import json
 from pathlib import Path
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
-from arro3.core import Array, DataType, Table
-from arro3.io import write_parquet
 from clips import Clip, make
 from fleet_runs import Ended, audited, framefleet, objects, records
 
@@ -40,9 +40,7 @@ def write_manifest(path: Path, uris: list[str]) -> None:
         case ".jsonl":
             path.write_text("".join(json.dumps({"uri": uri, "owner": "somebody"}) + "\n" for uri in uris))
         case ".parquet":
-            write_parquet(
-                Table.from_pydict({"uri": Array(uris, DataType.utf8()), "n": Array([1] * len(uris), DataType.int64())}), str(path)
-            )
+            pq.write_table(pa.table({"uri": uris, "n": [1] * len(uris)}), path)
 
 
 @pytest.mark.parametrize("suffix", [".txt", ".jsonl", ".parquet"])

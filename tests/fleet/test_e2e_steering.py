@@ -22,6 +22,7 @@ from fleet_runs import (
     wait_until,
     write_clips,
 )
+from typed_commands import typed
 
 from broker import QUEUE
 from broker.app import make_app
@@ -29,8 +30,8 @@ from broker.queues import ShardQueue
 from storage.control import CONTROL_KEY
 
 CLIPS = 6
-OBEYED_SECONDS = 15.0
-"""Five until the word is heard, and as many again for a machine that has other things to do."""
+OBEYED_SECONDS = 60.0
+"""Five until the word is heard, and the rest for a machine that has other things to do."""
 SLOW = slow(seconds=0.2)
 """A shard takes 1.6 s, so that something can happen in the middle of a job."""
 
@@ -120,11 +121,17 @@ def test_a_broker_that_forgot_everything_in_mid_run_is_told_again(
     assert audited(job).frames == len(frame_ids(job)) == CLIPS * 8
 
 
+def waiting(client: redis.Redis) -> bytes:
+    """The list in which the one job's messages wait."""
+    [found] = client.scan_iter(f"{QUEUE}:job:*")
+    return found
+
+
 def test_a_broker_that_remembers_what_was_true_before_costs_nothing(
     broker: str, client: redis.Redis, clips: Path, job: Path, tmp_path: Path
 ) -> None:
     launch(clips, job, broker)
-    client.ltrim(QUEUE, 2, -1)  # two messages came after the replica had last heard of its master
+    client.ltrim(waiting(client), 2, -1)  # two messages came after the replica had last heard of its master
     roll_back = snapshot(client)
     with running(working(broker), tmp_path / "worker", SLOW) as worker, running(keeping(job, broker), tmp_path / "kept") as kept:
         half_done(worker, job)
@@ -163,7 +170,7 @@ def test_one_look_says_how_many_of_how_many_and_sends_nothing_twice(broker: str,
     launch(clips, job, broker)
     again = framefleet("reconcile", job, "--broker", broker)
     assert (again.status, again.err) == (0, f"0 of {CLIPS} open shards enqueued, the others wait or are in work.\n")
-    client.rpop(QUEUE)
+    client.rpop(waiting(client))
     again = framefleet("reconcile", job, "--broker", broker)
     assert again.err.startswith(f"1 of {CLIPS} open shards enqueued")
     assert len(in_flight(broker)) == client.llen(QUEUE) == CLIPS
@@ -175,7 +182,7 @@ def test_keeping_at_it_ends_in_order_when_it_is_told_to(broker: str, client: red
     with running(keeping(job, broker), tmp_path / "kept") as kept:
         wait_until(lambda: "the others wait" in said(tmp_path / "kept"))
         kept.signal(signal.SIGTERM)
-        ended = kept.ended(within_seconds=10)
+        ended = kept.ended()
     assert ended.status == 130
     assert "Nothing is lost" in ended.err
 
@@ -187,7 +194,7 @@ def test_a_pause_makes_the_producer_wait_and_it_goes_on_by_itself(
         wait_until(lambda: client.llen(QUEUE) == 1)
         assert f"file://{job} is paused by " in framefleet("pause", job, "--why", "the disk is full").err
         wait_until(lambda: "(the disk is full): waiting" in said(tmp_path / "producer"), within_seconds=OBEYED_SECONDS)
-        client.delete(QUEUE)
+        client.delete(QUEUE, waiting(client))
         time.sleep(1.0)  # in which a producer that does not obey would fill the window again
         assert client.llen(QUEUE) == 0
         with running(working(broker), tmp_path / "worker"):
@@ -205,12 +212,13 @@ def test_a_pause_is_obeyed_in_mid_shard_charges_nobody_and_resuming_completes_th
     broker: str, clips: Path, job: Path, tmp_path: Path
 ) -> None:
     launch(clips, job, broker)
-    with running(working(broker), tmp_path / "worker", slow(seconds=0.75)) as worker:
+    with running(working(broker), tmp_path / "worker", slow(seconds=1.5)) as worker:
         wait_until(lambda: worker.family() and len(objects(job)) == 1)
-        assert framefleet("pause", job, "--why", "the disk is full").status == 0
+        typed("pause", job, "--why", "the disk is full")
+        begun = len(objects(job)) + 1
         wait_until(lambda: not in_flight(broker), within_seconds=OBEYED_SECONDS)
         done = objects(job)
-        assert len(done) <= 2  # a shard takes six seconds
+        assert len(done) <= begun  # a shard takes twelve seconds
         refused = framefleet("reconcile", job, "--broker", broker)
         assert (refused.status, "is paused by" in refused.err) == (1, True)
         control = framefleet("status", job, "--json").json["control"]
@@ -254,7 +262,7 @@ def test_a_run_on_this_machine_that_is_paused_from_elsewhere_ends_soon_and_goes_
     words = command("caption", clips, "--out", job, "--engine", "scripted")
     with running(words, tmp_path / "said", slow(seconds=0.7)) as run:
         wait_until(lambda: run.family() and objects(job))
-        assert framefleet("pause", job).status == 0
+        typed("pause", job)
         paused_at = time.monotonic()
         ended = run.ended()
         assert run.left_behind() == []

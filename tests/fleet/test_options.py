@@ -24,7 +24,7 @@ def test_a_command_gets_the_shared_options_before_its_own() -> None:
     assert {parameter.kind for parameter in signature.parameters.values()} == {inspect.Parameter.KEYWORD_ONLY}
     assert signature.parameters["workers"].default == 2
     assert signature.parameters["engine"].default == "opencv"
-    assert signature.parameters["source"].default is inspect.Parameter.empty
+    assert signature.parameters["sources"].default is inspect.Parameter.empty
     assert command.__doc__ == "Say what."
 
 
@@ -35,8 +35,8 @@ def test_a_command_is_called_with_what_was_asked_and_with_its_own() -> None:
     def command(asked: o.Asked, workers: o.Workers = 2) -> None:
         seen.append((asked, workers))
 
-    command(source="clips", dest="out", limit=3, workers=5)
-    assert seen == [(o.Asked(source="clips", dest="out", limit=3), 5)]
+    command(sources=["clips"], dest="out", limit=3, workers=5)
+    assert seen == [(o.Asked(sources=["clips"], dest="out", limit=3), 5)]
 
 
 def test_the_shared_options_reach_a_command_line() -> None:
@@ -52,7 +52,7 @@ def test_the_shared_options_reach_a_command_line() -> None:
     ended = CliRunner().invoke(app, [*words, "--max-size", "9", "--compression", "zst", "--engine", "scripted"])
     assert ended.exit_code == 0, ended.output
     asked = o.Asked(
-        source="clips",
+        sources=["clips"],
         dest="run",
         engine="scripted",
         include=["*.mp4", "x/*"],
@@ -92,7 +92,7 @@ def test_a_command_line_that_asks_nonsense_is_refused(words: list[str]) -> None:
 def test_what_was_asked_becomes_the_jobs_spec() -> None:
     source, run = new_store(), new_store("run")
     film(source, "a.mp4")
-    asked = o.Asked(source=source.url, dest=run.url, every=0, max_frames=3, include=["*.mp4"], min_size=1, limit=2, videos_per_shard=4)
+    asked = o.Asked(sources=[source.url], dest=run.url, every=0, max_frames=3, include=["*.mp4"], min_size=1, limit=2, videos_per_shard=4)
     job, spec = asked.job()
     assert (job.url, spec.source, spec.videos_per_shard) == (run.url, source.url, 4)
     assert spec.selection == Selection(include=("*.mp4",), min_size_bytes=1, limit=2)
@@ -103,7 +103,7 @@ def test_what_was_asked_becomes_the_jobs_spec() -> None:
 
 def test_a_mistyped_source_does_not_claim_the_output() -> None:
     run = new_store("run")
-    asked = o.Asked(source=new_store().url, dest=run.url)
+    asked = o.Asked(sources=[new_store().url], dest=run.url)
     with pytest.raises(OperatorError, match="has no videos"):
         asked.job()
     assert list(run.list()) == []
@@ -112,7 +112,7 @@ def test_a_mistyped_source_does_not_claim_the_output() -> None:
 def test_a_job_goes_on_although_its_source_is_empty_by_now() -> None:
     source, run = new_store(), new_store("run")
     film(source, "a.mp4")
-    asked = o.Asked(source=source.url, dest=run.url)
+    asked = o.Asked(sources=[source.url], dest=run.url)
     _, first = asked.job()
     source._objects.clear()
     assert asked.job()[1] == first

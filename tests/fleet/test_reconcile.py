@@ -1,6 +1,6 @@
 """What storage lacks, and how it gets back into the queue."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 import pytest
@@ -28,14 +28,27 @@ class FakeQueue:
         self._answer()
         return frozenset(self.waiting)
 
-    def depth(self) -> int:
+    def depth(self, job: str | None = None) -> int:
+        assert job is not None
         self._answer()
         return 0
 
-    def send(self, task: ShardTask) -> None:
-        self._answer()
-        self.waiting.append(message_id(task.job, task.shard_id))
-        self.on_send(task)
+    def jobs(self) -> int:
+        return 1
+
+    def used_bytes(self) -> int:
+        return 0
+
+    def limit_bytes(self) -> int | None:
+        return None
+
+    def send_all(self, tasks: Sequence[ShardTask], *, weight: float | None = None) -> int:
+        assert weight is None
+        for task in tasks:
+            self._answer()
+            self.waiting.append(message_id(task.job, task.shard_id))
+            self.on_send(task)
+        return len(tasks)
 
     def _answer(self) -> None:
         if self.away_for:
@@ -88,7 +101,7 @@ def test_planned_shards_and_redrives_without_an_object_are_open(handmade: Handma
     handmade.bury(letter(done))
     redrive = below(done, "0")
     handmade.job.ask_redrive(redrive)
-    assert opened(handmade) == [open_one.shard_id, redrive.shard_id]
+    assert sorted(opened(handmade)) == sorted([open_one.shard_id, redrive.shard_id])
 
 
 def test_committed_shards_with_gaps_are_open_once_nothing_else_is(handmade: HandmadeJob) -> None:
@@ -180,7 +193,7 @@ def test_it_is_kept_at_through_a_broker_that_goes_away_and_comes_back_empty(benc
     bench.queue.on_send = work
     assert bench.keep()
     assert opened(bench.handmade) == []
-    assert sent[2:] == list(tasks)
+    assert sorted(sent[2:]) == sorted(tasks)
     assert [words for words in bench.said if "does not answer" in words] == [bench.said[0]]
     assert "Trying again every 0.01 s." in bench.said[0]
 

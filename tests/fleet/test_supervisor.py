@@ -33,8 +33,8 @@ def launched(tmp_path: Path, broker: str) -> Path:
     return tmp_path / "job"
 
 
-def env(broker: str, *, at_once: int = 1) -> dict[str, str]:
-    return slow(seconds=1.0) | {"FRAMEFLEET_BROKER_URL": broker, "FRAMEFLEET_SHARDS_AT_ONCE": str(at_once)}
+def env(broker: str, *, at_once: int = 1, seconds: float = 1.0) -> dict[str, str]:
+    return slow(seconds=seconds) | {"FRAMEFLEET_BROKER_URL": broker, "FRAMEFLEET_SHARDS_AT_ONCE": str(at_once)}
 
 
 def taken(app: App, job: Path) -> dict[str, int]:
@@ -63,7 +63,7 @@ def test_a_worker_that_is_killed_gives_its_shard_back_at_once_and_is_charged(bro
         wait_until(lambda: kept.family() and taken(app, job))
         wait_until(lambda: claims(app) == 1)
         worker_of(kept).kill()
-        assert kept.status(within_seconds=10) == 128 + signal.SIGKILL
+        assert kept.status(within_seconds=60) == 128 + signal.SIGKILL
         assert claims(app) == 0
     assert any("ended with SIGKILL" in fault for fault in faults(app))
     [(_, known)] = begin(app, job)
@@ -75,7 +75,7 @@ def test_of_several_shards_none_is_charged_and_all_are_suspects(broker: str, tmp
     with running(KEPT, tmp_path / "said", env(broker, at_once=2)) as kept:
         wait_until(lambda: kept.family() and claims(app) == len(taken(app, job)) == 2)
         worker_of(kept).send_signal(signal.SIGSEGV)
-        assert kept.status(within_seconds=10) == 128 + signal.SIGSEGV
+        assert kept.status(within_seconds=60) == 128 + signal.SIGSEGV
     found = [known for _, known in begin(app, job)]
     assert [known["suspect"] for known in found] == [True, True]
     assert all("crashes" not in known for known in found)
@@ -87,7 +87,7 @@ def test_a_signal_goes_through_and_the_worker_ends_in_order(number: signal.Signa
     with running(KEPT, tmp_path / "said", env(broker) | {"FRAMEFLEET_GRACE_SECONDS": "5"}) as kept:
         wait_until(lambda: kept.family() and taken(app, job))
         kept.signal(number)
-        assert kept.ended(within_seconds=10).status == 0
+        assert kept.ended().status == 0
         assert kept.left_behind() == []
     assert objects(job) == {}
     assert taken(app, job) == {}
@@ -96,12 +96,12 @@ def test_a_signal_goes_through_and_the_worker_ends_in_order(number: signal.Signa
 
 def test_a_second_signal_does_not_wait_and_costs_nobody_an_attempt(broker: str, tmp_path: Path) -> None:
     job, app = launched(tmp_path, broker), make_app(broker)
-    with running(KEPT, tmp_path / "said", env(broker)) as kept:
+    with running(KEPT, tmp_path / "said", env(broker, seconds=100)) as kept:
         wait_until(lambda: kept.family() and taken(app, job))
         kept.signal(signal.SIGTERM)
         wait_until(lambda: "Warm shutdown" in (tmp_path / "said" / "stderr").read_text())
         kept.signal(signal.SIGINT)
-        assert kept.ended(within_seconds=5).status == 0
+        assert kept.ended(within_seconds=60).status == 0
         assert kept.left_behind() == []
     assert taken(app, job) == {}
     assert claims(app) == 0

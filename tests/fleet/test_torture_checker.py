@@ -125,7 +125,7 @@ def test_each_object_under_a_job_is_read_for_what_it_is() -> None:
     objects = {
         "job/job.json": b"{}",
         "job/control.json": b"{}",
-        "job/plan/part-00000.jsonl.zst": zstd.compress(b"{}\n" + json.dumps(shard).encode() + b"\n"),
+        "job/plan/part-00000.jsonl.zst": zstd.compress(json.dumps(shard).encode() + b"\n"),
         "job/plan/complete.json": b"{}",
         f"job/captions/aa/{S}.jsonl": json.dumps(row("one.mp4", 0, "first")).encode() + b"\n",
         f"job/captions/aa/{S}.jsonl.part": b"",

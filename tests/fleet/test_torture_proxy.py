@@ -72,7 +72,7 @@ class Bench:
         self.kept, self.dice, self.traps, self.journal = kept, Loaded(), Traps(), Journal()
         self.proxy = Proxy(upstream.server_port, self.dice, self.traps, self.journal)
         self.port = self.proxy.open(7)
-        self.client = httpx.Client(base_url=f"http://127.0.0.1:{self.port}", trust_env=False, timeout=5)
+        self.client = httpx.Client(base_url=f"http://127.0.0.1:{self.port}", trust_env=False, timeout=30)
 
     def trap(self, moment: Moment) -> list[str]:
         """Set a trap; returns the keys that went into it."""
@@ -100,7 +100,7 @@ def bench() -> Iterator[Bench]:
 
 
 def eventually(happens: Callable[[], object]) -> bool:
-    end = time.monotonic() + 5
+    end = time.monotonic() + 30
     while not happens() and time.monotonic() < end:
         time.sleep(0.01)
     return bool(happens())
@@ -122,7 +122,7 @@ def test_chunks_arrive_whole(bench: Bench) -> None:
 
 
 def test_who_expects_to_be_told_to_go_on_is_told(bench: Bench) -> None:
-    with socket.create_connection(("127.0.0.1", bench.port), timeout=5) as caller:
+    with socket.create_connection(("127.0.0.1", bench.port), timeout=30) as caller:
         caller.sendall(b"PUT /out/late HTTP/1.1\r\nHost: x\r\nContent-Length: 4\r\nExpect: 100-continue\r\n\r\n")
         assert caller.recv(100).startswith(b"HTTP/1.1 100 ")
         caller.sendall(b"body")
@@ -227,7 +227,7 @@ def test_a_recovery_lasts_from_the_kill_to_the_next_who_takes_the_shard_up(bench
     bench.client.head(COMMIT)
     [seconds] = bench.journal.recoveries(told=False)
     assert bench.journal.recoveries(told=True) == []
-    assert 0.1 <= seconds < 5
+    assert 0.1 <= seconds < 30
     assert (bench.journal.taken[SHARD], bench.journal.times_hit(SHARD)) == (2, 1)
 
 

@@ -6,31 +6,46 @@ from bisect import bisect_left
 from collections.abc import Iterator, Sequence
 from itertools import accumulate
 
-from builders import new_store, spec_of
+import numpy as np
+import pyarrow as pa
+from builders import RECIPE, new_store, spec_of
 
 from producer.plan import plan
-from producer.sources import Sighting
+from producer.sources import Batch
 from schemas.job import JobSpec
-from schemas.video import VideoRef
+from schemas.recipe import KeyframePolicy
+from schemas.work import Work
 from storage.job import Job
 
 SHARDS_AT_ONCE = 8
 
 
+def batch_of(uris: Sequence[str], sizes: Sequence[int], *, first: int = 0, causes: Sequence[int] = ()) -> Batch:
+    """Rows of a source whose cursor is their number."""
+    return Batch(
+        uris=pa.array(uris, pa.string()),
+        etags=pa.array(["e"] * len(uris), pa.string()),
+        sizes=pa.array(sizes, pa.int64()),
+        causes=np.array(causes or [0] * len(uris), np.uint8),
+        cursor_at=lambda row: str(first + row),
+    )
+
+
 class Videos:
     """A source in memory."""
 
-    def __init__(self, sizes: Sequence[int]) -> None:
-        self.sizes = sizes
-        self.skipped: dict[str, int] = {}
+    distinct = True
+
+    def __init__(self, sizes: Sequence[int], *, at_once: int = 1000) -> None:
+        self.sizes, self.at_once = sizes, at_once
 
     def check(self) -> None:
         assert self.sizes
 
-    def sightings(self, *, after: str = "") -> Iterator[Sighting]:
-        for number in range(int(after) + 1 if after else 0, len(self.sizes)):
-            video = VideoRef(uri=f"s3://b/{number}.mp4", etag="e", size_bytes=self.sizes[number])
-            yield Sighting(str(number), f"{number}.mp4", video)
+    def batches(self, *, after: str = "") -> Iterator[Batch]:
+        for first in range(int(after) + 1 if after else 0, len(self.sizes), self.at_once):
+            sizes = self.sizes[first : first + self.at_once]
+            yield batch_of([f"s3://b/{first + row}.mp4" for row in range(len(sizes))], sizes, first=first)
 
 
 def lognormal(videos: int, *, giants: int = 0, seed: int = 1) -> list[int]:
@@ -43,8 +58,10 @@ def lognormal(videos: int, *, giants: int = 0, seed: int = 1) -> list[int]:
 
 
 def planned(sizes: Sequence[int], **fields: object) -> list[list[int]]:
-    """The sizes of the videos in each shard, in the order of the plan."""
-    spec: JobSpec = spec_of(source="memory://sizes", **fields)
+    """The sizes of the videos in each shard, in the order of the plan, where work is bytes."""
+    work = Work(frames_per_byte={".mp4": 1}, seconds_per_frame=0.001, seconds_per_video=0, seconds_per_gigabyte=0)
+    recipe = RECIPE.model_copy(update={"keyframes": KeyframePolicy(max_per_video=0)})
+    spec: JobSpec = spec_of(recipe, source="memory://sizes", work=work, **{"shard_seconds": 1e9} | fields)
     job = Job(new_store())
     job.create_spec(spec)
     parts = plan(job, spec, lambda: Videos(sizes))
@@ -54,7 +71,7 @@ def planned(sizes: Sequence[int], **fields: object) -> list[list[int]]:
 def in_order(sizes: Sequence[int]) -> list[list[int]]:
     """Shards that only grow with their ordinal, in the source's order."""
     groups, remaining = list[list[int]](), iter(sizes)
-    while group := [size for size, _ in zip(remaining, range(min(64, 1 + len(groups) // 16)), strict=False)]:
+    while group := [size for size, _ in zip(remaining, range(min(256, 1 + len(groups) // 16)), strict=False)]:
         groups.append(group)
     return groups
 

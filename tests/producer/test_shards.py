@@ -1,22 +1,17 @@
 from collections.abc import Sequence
-from dataclasses import replace
 
 import pytest
 from tail_model import in_order, lognormal, planned, tail_share
 
 from producer.shards import LARGEST, room_in, shard_size, shards
-from producer.sources import Sighting
-from schemas.video import VideoRef
 
 
-def sightings(sizes: Sequence[int]) -> list[Sighting]:
-    return [Sighting(str(n), f"{n}.mp4", VideoRef(uri=f"s3://b/{n}.mp4", etag="e", size_bytes=size)) for n, size in enumerate(sizes)]
-
-
-def grouped(sizes: Sequence[int], *, first_ordinal: int = 0, videos_per_shard: int = 0, last: bool = False) -> list[list[int]]:
-    """The sizes of the videos in each shard."""
-    groups = shards(sightings(sizes), first_ordinal=first_ordinal, videos_per_shard=videos_per_shard, last=last)
-    return [[sighting.video.size_bytes for sighting in group] for group in groups]
+def grouped(
+    sizes: Sequence[int], *, first_ordinal: int = 0, videos_per_shard: int = 0, most_seconds: float = float("inf"), last: bool = False
+) -> list[list[int]]:
+    """The work of the videos in each shard."""
+    groups = shards(sizes, first_ordinal=first_ordinal, videos_per_shard=videos_per_shard, most_seconds=most_seconds, last=last)
+    return [[sizes[place] for place in group] for group in groups]
 
 
 def counts(videos: int, **given: int) -> list[int]:
@@ -28,7 +23,7 @@ def test_shards_grow_by_one_video_every_sixteen() -> None:
 
 
 def test_shards_stop_growing() -> None:
-    assert shard_size(63 * 16, videos_per_shard=0) == shard_size(10**9, videos_per_shard=0) == LARGEST == 64
+    assert shard_size(255 * 16, videos_per_shard=0) == shard_size(10**9, videos_per_shard=0) == LARGEST == 256
 
 
 def test_a_part_takes_what_its_shards_take() -> None:
@@ -54,7 +49,7 @@ def test_no_videos_make_no_shards() -> None:
 def test_the_last_shards_of_a_job_are_ever_smaller() -> None:
     found = counts(20_000, first_ordinal=2000, last=True)
     assert found == sorted(found, reverse=True)
-    assert (found[0], found[-9:]) == (64, [3, 2, 2, 2, 2, 1, 1, 1, 1])
+    assert (found[0], found[-9:]) == (100, [3, 2, 2, 2, 2, 1, 1, 1, 1])
 
 
 def test_a_big_video_is_alone_and_first_and_its_neighbours_fill_their_shards() -> None:
@@ -83,21 +78,34 @@ CASES = [
 def test_every_video_is_in_one_shard_and_shards_are_ordered_full_and_few(
     *, seed: int, videos: int, videos_per_shard: int, first_ordinal: int, last: bool
 ) -> None:
-    seen = sightings(lognormal(videos, giants=videos // 20, seed=seed))
+    work = lognormal(videos, giants=videos // 20, seed=seed)
     asked = {"first_ordinal": first_ordinal, "videos_per_shard": videos_per_shard, "last": last}
-    found = shards(seen, **asked)
-    assert sorted((one for group in found for one in group), key=lambda one: int(one.cursor)) == seen
-    assert found == shards(seen, **asked)
-    assert all([int(one.cursor) for one in group] == sorted(int(one.cursor) for one in group) for group in found)
-    sizes = [sum(one.video.size_bytes for one in group) for group in found]
-    assert sizes == sorted(sizes, reverse=True)
-    assert len(found) <= 2 * len(shards([plain(one) for one in seen], **asked))
+    found = shards(work, **asked)
+    assert sorted(place for group in found for place in group) == list(range(videos))
+    assert found == shards(work, **asked)
+    assert all(group == sorted(group) for group in found)
+    sums = [sum(work[place] for place in group) for group in found]
+    assert sums == sorted(sums, reverse=True)
+    assert len(found) <= 2 * len(shards([1] * videos, **asked))
     if videos_per_shard:
         assert sum(len(group) not in {1, videos_per_shard} for group in found) <= 1
 
 
-def plain(one: Sighting) -> Sighting:
-    return replace(one, video=one.video.model_copy(update={"size_bytes": 1}))
+def test_no_shard_holds_more_work_than_it_may_unless_it_is_one_video() -> None:
+    assert grouped([3, 3, 3, 3, 50, 3], first_ordinal=10_000, most_seconds=7) == [[50], [3, 3], [3, 3], [3]]
+    assert grouped([1] * 1000, first_ordinal=10_000, most_seconds=100) == [[1] * 100] * 10
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_the_most_work_of_a_shard_holds_whatever_the_videos_are(seed: int) -> None:
+    work = lognormal(3000, giants=seed, seed=seed)
+    groups = grouped(work, first_ordinal=100_000, most_seconds=20_000, last=seed % 2 == 1)
+    assert sorted(one for group in groups for one in group) == sorted(work)
+    assert all(sum(group) <= 20_000 or len(group) == 1 for group in groups)
+
+
+def test_a_fixed_number_holds_whatever_the_work_is() -> None:
+    assert grouped([3] * 6, videos_per_shard=3, most_seconds=4) == [[3, 3, 3], [3, 3, 3]]
 
 
 @pytest.mark.parametrize(

@@ -1,27 +1,23 @@
-import hashlib
 import threading
 import uuid
 from pathlib import Path
 
 import pytest
-from builders import RECIPE, HandmadeJob, below, film, letter, line, lines, new_store, spec_of
+from builders import AT, RECIPE, HandmadeJob, below, letter, line, lines, new_store, spec_of
 
 from schemas.errors import OperatorError
-from schemas.job import SUFFIXES, PlanComplete, PlanPartHeader, Selection
+from schemas.job import SUFFIXES, PlanComplete, Round, Selection, Why
+from schemas.recipe import Recipe
 from schemas.task import captions_key
 from storage import open_store
-from storage.job import Job, PlanPart, open_job
+from storage.job import Job, open_job
+
+OTHER = RECIPE.model_copy(update={"key_order": tuple(sorted(RECIPE.key_order))})
 
 
 @pytest.fixture(params=["memory", "folder"])
 def job(request: pytest.FixtureRequest, tmp_path: Path) -> Job:
     return open_job(str(tmp_path / "run") if request.param == "folder" else f"memory://{uuid.uuid4().hex}/run")
-
-
-def part(handmade: HandmadeJob, number: int, *names: str) -> PlanPart:
-    task = handmade.task(*(film(handmade.source, name) for name in names))
-    header = PlanPartHeader(part=number, cursor=names[-1], shards=1, videos=len(names), size_bytes=3, skipped={"excluded": 2})
-    return PlanPart(header, (task,))
 
 
 def test_an_empty_prefix_is_no_job(job: Job) -> None:
@@ -56,10 +52,9 @@ def test_other_work_is_refused_by_what_differs(job: Job, fields: dict[str, objec
 
 
 def test_another_recipe_is_refused_by_its_id(job: Job) -> None:
-    other = RECIPE.model_copy(update={"key_order": tuple(sorted(RECIPE.key_order))})
     job.create_spec(spec_of())
-    with pytest.raises(OperatorError, match=f"{RECIPE.recipe_id}.*, not .*{other.recipe_id}"):
-        job.create_spec(spec_of(other))
+    with pytest.raises(OperatorError, match=rf"{RECIPE.recipe_id}.*, not .*{OTHER.recipe_id}\)\. Use another output, or .* --only-stale"):
+        job.create_spec(spec_of(OTHER))
 
 
 def test_all_differences_are_named_together(job: Job) -> None:
@@ -74,30 +69,6 @@ def test_a_spec_of_another_version_is_refused_with_its_place(job: Job) -> None:
         job.spec()
 
 
-def test_a_plan_is_read_as_it_was_written_in_order(job: Job) -> None:
-    handmade = HandmadeJob(job=job)
-    parts = [part(handmade, number, f"a{number}.mp4", f"b{number}.mp4") for number in range(12)]
-    for one in reversed(parts):
-        assert job.create_part(one) is not None
-    assert list(job.plan_parts()) == parts
-
-
-def test_a_seal_has_the_checksum_of_the_part_as_it_lies_there(job: Job) -> None:
-    handmade = HandmadeJob(job=job)
-    seal = job.create_part(part(handmade, 0, "a.mp4", "b.mp4"))
-    assert job.seals() == [seal]
-    assert seal.sha256 == hashlib.sha256(job.store.get(seal.key)).hexdigest()
-    assert (seal.key, seal.shards, seal.videos) == ("plan/part-00000.jsonl.zst", 1, 2)
-
-
-def test_a_part_is_written_once_and_again_only_by_the_same_bytes(job: Job) -> None:
-    handmade = HandmadeJob(job=job)
-    mine, other = part(handmade, 0, "a.mp4"), part(handmade, 0, "b.mp4")
-    assert job.create_part(mine) == job.create_part(mine) is not None
-    assert job.create_part(other) is None
-    assert list(job.plan_parts()) == [mine]
-
-
 def test_a_plan_is_complete_once_it_is_said_to_be(job: Job) -> None:
     assert job.plan_complete() is None
     complete = PlanComplete(parts=(), shards=0, videos=0, skipped={"excluded": 1})
@@ -105,11 +76,36 @@ def test_a_plan_is_complete_once_it_is_said_to_be(job: Job) -> None:
     assert job.plan_complete() == complete
 
 
-def test_a_corrupt_part_is_told_by_its_name() -> None:
-    handmade = HandmadeJob()
-    handmade.job.store.create("plan/part-00000.jsonl.zst", b"garbage")
-    with pytest.raises(OperatorError, match="part-00000"):
-        list(handmade.job.plan_parts())
+def later(recipe: Recipe, number: int = 1) -> Round:
+    return Round(
+        number=number, why=Why.STALE, recipe=recipe, recipe_id=recipe.recipe_id, created_at=AT, created_by="bob", framefleet="0.1.0"
+    )
+
+
+def test_shards_have_the_recipe_of_their_round(job: Job) -> None:
+    job.create_spec(spec_of())
+    assert job.create_round(later(OTHER))
+    assert not job.create_round(later(RECIPE))
+    assert [job.spec_for(recipe.recipe_id).recipe for recipe in (RECIPE, OTHER)] == [RECIPE, OTHER]
+    with pytest.raises(OperatorError, match="has no recipe ffff"):
+        job.spec_for("ffff")
+
+
+def test_who_asks_again_asks_for_the_latest_recipe(job: Job) -> None:
+    job.create_spec(spec_of())
+    job.create_round(later(OTHER))
+    assert job.create_spec(spec_of(OTHER)).recipe == OTHER
+    with pytest.raises(OperatorError, match=f"{OTHER.recipe_id}.*, not .*{RECIPE.recipe_id}"):
+        job.create_spec(spec_of())
+
+
+def test_a_plan_is_complete_once_all_its_rounds_are(job: Job) -> None:
+    job.create_spec(spec_of())
+    job.complete_plan(PlanComplete(parts=(), shards=2, videos=3, skipped={"excluded": 1}))
+    job.create_round(later(OTHER))
+    assert job.plan_complete() is None
+    job.complete_plan(PlanComplete(parts=(), shards=1, videos=1, skipped={}), number=1)
+    assert job.plan_complete() == PlanComplete(parts=(), shards=3, videos=4, skipped={})
 
 
 def test_one_of_many_racing_commits_wins(job: Job) -> None:

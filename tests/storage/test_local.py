@@ -10,7 +10,7 @@ import pytest
 
 from schemas.errors import OperatorError
 from storage import ObjectDenied, ObjectMissing, Store, StoreUnavailable, open_store
-from storage.local import LocalStore
+from storage.local import LocalStore, _moment
 
 
 @pytest.fixture
@@ -104,10 +104,20 @@ def test_a_name_that_is_not_utf8_is_skipped_aloud(store: LocalStore, folder: Pat
 def test_a_folder_is_read_when_its_turn_comes(store: LocalStore) -> None:
     for key in ("a/1", "b/1", "c/1"):
         store.create(key, b"x")
-    listing = store.list()
-    assert next(listing).key == "a/1"
+    pages = store.pages(most=1)
+    assert next(pages).keys == ["a/1"]
     store.create("c/2", b"x")
-    assert [meta.key for meta in listing] == ["b/1", "c/1", "c/2"]
+    assert [page.keys for page in pages] == [["b/1"], ["c/1"], ["c/2"]]
+
+
+def test_a_file_is_as_old_as_its_bytes_where_that_can_be_said(store: LocalStore, folder: Path) -> None:
+    for name, seconds in (("a", 0.0), ("b", 1_700_000_000.25), ("c", -86_400.0)):
+        store.create(name, b"x")
+        os.utime(folder / name, (seconds, seconds))
+    assert [page.modified for page in store.pages()] == [
+        ["1970-01-01T00:00:00.000Z", "2023-11-14T22:13:20.250Z", "1969-12-31T00:00:00.000Z"]
+    ]
+    assert _moment(10**21) == ""
 
 
 def test_a_faithful_copy_keeps_the_etag_and_a_rewrite_changes_it(store: LocalStore, folder: Path) -> None:

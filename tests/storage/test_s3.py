@@ -1,12 +1,18 @@
 """What only S3 does: refuse, stumble, conflict, list in pages, and hold keys that few others would."""
 
 import os
+import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
 from s3_server import S3Server
+from werkzeug.serving import make_server
+from werkzeug.wrappers import Response
 
 from schemas.errors import OperatorError
 from storage import ObjectChanged, ObjectDenied, ObjectMissing, Store, StoreUnavailable, open_store
@@ -166,6 +172,58 @@ def test_a_listing_asks_for_a_page_when_its_turn_comes(store: Store, s3_server: 
     assert first + [meta.key for meta in listing] == everything
     assert len(s3_server.requests) == 3
     assert [meta.key for meta in store.list(start_after="a b/1+")] == everything[2:]
+
+
+def test_a_page_has_what_s3_says_of_each_object(store: Store, s3_server: S3Server) -> None:
+    bucket = store.url.removeprefix("s3://")
+    s3_server.client().put_object(Bucket=bucket, Key="cold & far/ü.mp4", Body=b"12345", StorageClass="GLACIER")
+    [page] = open_store(f"{store.url}/cold & far").pages()
+    meta = s3_server.client().head_object(Bucket=bucket, Key="cold & far/ü.mp4")
+    assert (page.keys, page.sizes, page.etags, page.classes) == (["ü.mp4"], [5], [meta["ETag"]], ["GLACIER"])
+    assert datetime.fromisoformat(page.modified[0]).replace(microsecond=0) == meta["LastModified"]
+
+
+def test_a_page_of_nothing_but_markers_is_not_shown(store: Store, s3_server: S3Server) -> None:
+    for key in ("a/", "b/", "b/v.mp4", "c/"):
+        put(s3_server, f"{store.url}/{key}", b"")
+    assert [page.keys for page in store.pages(most=1)] == [["b/v.mp4"]]
+
+
+ENDED, GOES_ON = "<IsTruncated>false</IsTruncated>", "<IsTruncated>true</IsTruncated>"
+ANSWERS = {
+    "is no XML": "what",
+    "is another's": "<html></html>",
+    "is broken off in its objects": f"<ListBucketResult>{ENDED}<Contents><Key>a</Key><Si",
+    "is broken off behind its objects": f"<ListBucketResult>{ENDED}",
+    "has a size that is no number": f"<ListBucketResult>{ENDED}<Contents><Key>a</Key><Size>?</Size></Contents></ListBucketResult>",
+    "does not say whether it goes on": "<ListBucketResult></ListBucketResult>",
+    "goes on from nowhere": f"<ListBucketResult>{GOES_ON}</ListBucketResult>",
+    "goes on for ever": f"<ListBucketResult>{GOES_ON}<NextContinuationToken>t</NextContinuationToken></ListBucketResult>",
+}
+
+
+@pytest.mark.parametrize("answer", ANSWERS.values(), ids=ANSWERS)
+def test_a_listing_that_makes_no_sense_is_no_end_of_it(answer: str, s3_bucket: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    with canned(answer) as url:
+        monkeypatch.setenv("AWS_ENDPOINT_URL", url)
+        store = open_store(s3_bucket)
+        with pytest.raises(StoreUnavailable, match=s3_bucket):
+            list(store.pages())
+
+
+@contextmanager
+def canned(answer: str) -> Iterator[str]:
+    """A server that gives the same answer to everything."""
+    app = Response(answer, content_type="application/xml")
+    server = make_server("127.0.0.1", 0, app, threaded=True)
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    try:
+        yield f"http://127.0.0.1:{server.port}"
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()
 
 
 def test_a_bucket_of_another_region_is_found_there(s3_server: S3Server, s3_bucket: str) -> None:

@@ -2,11 +2,13 @@
 
 import threading
 import uuid
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 
-from storage import ObjectChanged, ObjectMissing, Store, open_store, split_uri
+from storage import ObjectChanged, ObjectMissing, Page, Store, open_store, split_uri
+from storage.local import LocalStore
 
 ODD_KEYS = (
     *("a b", " sp ", "a%20b", "d%2Fe", "h#h", "q?q=1", "pl+us", "quote\"'", "amp&<>", "x^y`{}|[]~*:", "back\\slash", "..a/..."),
@@ -188,6 +190,60 @@ def test_a_listing_is_lazy(store: Store) -> None:
     listing = store.list()
     store.create("a", b"x")
     assert next(listing).key == "a"
+
+
+PAGED_KEYS = (*ODD_KEYS, "plain", "deep/er/still.mp4", "deep/er", "deep/er0", "\uffee", "\U0001f600")
+
+
+def rows(page: Page) -> list[tuple[object, ...]]:
+    return list(zip(page.keys, page.sizes, page.etags, page.modified, page.classes, strict=True))
+
+
+@pytest.fixture
+def paged(store: Store) -> Store:
+    for key in PAGED_KEYS:
+        if not (key == "deep/er" and isinstance(store, LocalStore)):  # a folder has that name there
+            store.create(key, key.encode())
+    return store
+
+
+@pytest.mark.parametrize("most", [1, 2, 7, 1000, 5000])
+def test_pages_show_what_a_listing_shows_with_no_page_empty_or_too_long(paged: Store, most: int) -> None:
+    metas = list(paged.list())
+    pages = list(paged.pages(most=most))
+    assert [row[:3] for page in pages for row in rows(page)] == [(meta.key, meta.size_bytes, meta.etag) for meta in metas]
+    assert [len(page.keys) for page in pages[:-1]] == [most] * (len(pages) - 1)
+    assert 1 <= len(pages[-1].keys) <= most
+
+
+def test_pages_follow_a_prefix_and_start_after_any_string(paged: Store) -> None:
+    everything = keys(paged)
+    assert everything == sorted(everything)
+    for prefix in ("", "deep/", "a", "nothing"):
+        for cursor in (*everything[::5], "", "deep", "deep/er/", "q", "\U0010ffff"):
+            found = [key for page in paged.pages(prefix, start_after=cursor, most=7) for key in page.keys]
+            assert found == [key for key in everything if key.startswith(prefix) and key > cursor], (prefix, cursor)
+
+
+def test_a_page_is_read_when_its_turn_comes(store: Store) -> None:
+    for key in ("a/1", "b/1", "c/1"):
+        store.create(key, b"x")
+    pages = store.pages(most=1)
+    store.create("a/0", b"x")
+    assert [next(pages).keys, next(pages).keys] == [["a/0"], ["a/1"]]
+
+
+def test_an_empty_store_has_no_pages(store: Store) -> None:
+    assert list(store.pages()) == []
+
+
+def test_a_page_tells_when_and_how_an_object_is_stored_or_nothing(paged: Store) -> None:
+    for page in paged.pages():
+        for moment, storage_class in zip(page.modified, page.classes, strict=True):
+            assert not moment or datetime.now(UTC) - timedelta(hours=1) < datetime.fromisoformat(moment) < datetime.now(UTC) + timedelta(
+                hours=1
+            )
+            assert storage_class in {"", "STANDARD"}
 
 
 def test_odd_keys_are_plain_keys(store: Store) -> None:

@@ -92,7 +92,7 @@ def fall(*answers, recipe=RECIPE):
     return caught.value
 
 
-def run_out_of_time(engine, *, counts=None, deadline_seconds=0.05):
+def run_out_of_time(engine, *, counts=None, deadline_seconds=0.5):
     counts = Counter() if counts is None else counts
     with pytest.raises(PermanentError) as caught:
         asyncio.run(annotate(engine, PICTURE, RECIPE, counts=counts, deadline_seconds=deadline_seconds))

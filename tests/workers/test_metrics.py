@@ -29,7 +29,7 @@ def app() -> Iterator[Celery]:
 
 def told(app: Celery) -> list[Vitals]:
     told_of = threading.Event()
-    for _ in range(200):
+    for _ in range(600):
         if found := all_vitals(app):
             return found
         told_of.wait(0.05)

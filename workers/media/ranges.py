@@ -2,11 +2,12 @@
 
 import threading
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cache
 from itertools import islice
+from time import perf_counter
 
 from schemas.errors import PermanentError, TransientError
 from schemas.reasons import Reason, Stage
@@ -42,7 +43,17 @@ class Segment:
 class StoreSource:
     """One video object, pinned by its etag. For one reading thread; it counts what it costs."""
 
-    def __init__(self, store: Store, key: str, video: VideoRef, *, costs: ReadCosts = ReadCosts()) -> None:  # noqa: B008 - a frozen value
+    def __init__(
+        self,
+        store: Store,
+        key: str,
+        video: VideoRef,
+        *,
+        costs: ReadCosts = ReadCosts(),  # noqa: B008 - a frozen value
+        timed: Callable[[float], None] = lambda _: None,
+    ) -> None:
+        """Read this object; `timed` is told how many seconds each GET took, from any thread."""
+        self._timed = timed
         self.size_bytes = video.size_bytes
         self._bytes_read = self._requests = 0
         self._store = store
@@ -136,6 +147,7 @@ class StoreSource:
         return sum(one.end - one.start for one in self._segments)
 
     def _fetch(self, start: int, end: int) -> bytes:
+        began = perf_counter()
         try:
             body = self._store.get_range(self._key, start=start, end=end, etag=self._etag)
         except ObjectMissing as error:
@@ -146,6 +158,7 @@ class StoreSource:
             raise PermanentError(Reason.ACCESS_DENIED, Stage.FETCH, "The store refuses to hand out the object.") from error
         except StoreUnavailable as error:
             raise TransientError(f"The store did not answer: {error}") from error
+        self._timed(perf_counter() - began)
         with self._counting:
             self._bytes_read, self._requests = self._bytes_read + len(body), self._requests + 1
         if len(body) != end - start:
