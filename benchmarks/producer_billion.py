@@ -70,6 +70,8 @@ def run(*, minutes: float, rows: int, file_rows: int, workers: int) -> dict[str,
                 samples = watched(process, url, drained, seconds=60 * minutes)
                 peak = max([rss_mb_peak(process.pid), *(sample.rss_mb for sample in samples)])
                 ended = not rss_mb(process.pid)
+                if ended:
+                    process.wait()
             with client(url) as server:
                 redis_peak = int(server.info("memory")["used_memory_peak"]) / 1e6
             return told(folder, s3, samples) | {

@@ -3,6 +3,7 @@
 # mypy: allow-untyped-calls
 # kombu says little of its types
 
+import time
 from collections.abc import Iterable, Iterator
 from itertools import groupby
 from typing import Any
@@ -49,7 +50,7 @@ class Messages:
         name, words = f"{turn.job}:{task.shard_id}", f"({len(task.videos)} videos of {task.job})"
         headers, properties, _, _ = self._headers_of(name, TASK, argsrepr=words, kwargsrepr="{}", ignore_result=None)
         body = f"{self._before}{task.model_dump_json()}{self._after}".encode()
-        headers |= {"once": True, **turn.headers}
+        headers |= {"once": True, "sent_at": round(time.time(), 3), **turn.headers}
         if len(body) >= COMPRESSED_FROM:
             body, headers["compression"] = compress(body, "zstd")
         properties["delivery_mode"] = PERSISTENT

@@ -18,10 +18,12 @@ from fleet.demo import clips_in, free_folder, show
 from fleet.described import Kind, RecipesAnswer, described
 from fleet.doctor import examine
 from fleet.estimate_command import plan
+from fleet.exporter import metrics
 from fleet.latest import read
 from fleet.local import captioning
 from fleet.options import opened
 from fleet.proof import CheckFile, Papers, ProofFile, proof_of
+from fleet.proven import keep_proof
 from fleet.reads import reads_of
 from fleet.report import print_audit, print_reads, print_status, say
 from fleet.running import EXIT_FAILED, EXIT_SOME_DEAD, err, out, run
@@ -82,6 +84,7 @@ add_steering(app)
 app.command()(read)
 app.command()(torture)
 app.command()(plan)
+app.command()(metrics)
 
 
 @app.command()
@@ -139,6 +142,7 @@ def audit_command(
     job: o.JobUrl,
     proof: ProofFile = None,
     check: CheckFile = None,
+    keep: Annotated[bool, typer.Option("--keep", help="Keep the result with the job, for metrics to tell of.")] = False,
     as_json: o.AsJson = False,
     endpoint_url: o.Endpoint = None,
     profile: o.Profile = None,
@@ -148,7 +152,10 @@ def audit_command(
     papers = Papers(proof, check)
     report = audit(place)
     print_model(report) if as_json else print_audit(out, report)
-    same = papers.settle(proof_of(place, report), say=partial(say, err))
+    found = proof_of(place, report)
+    if keep:
+        keep_proof(place, found)
+    same = papers.settle(found, say=partial(say, err))
     raise typer.Exit(0 if report.complete and report.clean and same else EXIT_FAILED)
 
 

@@ -7,6 +7,7 @@ from fnmatch import fnmatchcase
 
 from fleet.family import Family, families_with_letters
 from schemas.errors import OperatorError
+from schemas.job import Why
 from schemas.reasons import Reason, Stage
 from schemas.record import DeadLetter
 from schemas.task import Changes, ShardTask, redrive_key
@@ -104,7 +105,18 @@ def redrives(job: Job, choice: Choice, changes: Changes = Changes()) -> list[Sha
         left -= len(fresh)
         if choice.limit and left <= 0:
             break
-    return tasks
+    anew = planned_anew(job, {(video.uri, video.etag) for task in tasks for video in task.videos})
+    return [task for task in tasks if (task.videos[0].uri, task.videos[0].etag) not in anew]
+
+
+def planned_anew(job: Job, versions: set[tuple[str, str]]) -> set[tuple[str, str]]:
+    """Which of these versions of videos later looks at the sources have planned by themselves: a redrive would caption them twice."""
+    ledger = job.ledger()
+    later = frozenset(found.number for found in ledger.rounds() if found.why is Why.ADDED)
+    if not later or not versions:
+        return set()
+    planned = (video for prefix in ledger.prefixes() for task in ledger.planned(prefix, rounds=later) for video in task.videos)
+    return {(video.uri, video.etag) for video in planned if (video.uri, video.etag) in versions}
 
 
 def family_redrives(family: Family, letters: dict[str, DeadLetter], changes: Changes) -> list[ShardTask]:

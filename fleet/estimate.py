@@ -42,9 +42,9 @@ def estimate(question: Question, source: Source, settings: WorkerSettings, progr
 
 def counted(question: Question, source: Source, progress: Progress) -> Census:
     """Walk the sources as a plan would."""
-    nothing_planned = Job(MemoryStore(uuid.uuid4().hex)).ledger()
+    nothing_planned = Job(MemoryStore(uuid.uuid4().hex))
     with ExitStack() as stack:
-        batches = fresh(source, after="", ledger=nothing_planned, later=None, stack=stack)
+        batches = fresh(source, after="", job=nothing_planned, later=None, stack=stack)
         return census_of(batches, most=question.sample, look=question.look, limit=question.selection.limit, progress=progress.counted)
 
 

@@ -160,7 +160,7 @@ def put_cost(families: Families, job: FollowedJob, price: float | None) -> None:
 def metrics(
     broker: o.Broker,
     job: Jobs = None,
-    port: Port = 9109,
+    port: Port = 9100,
     address: Address = "0.0.0.0",  # noqa: S104 - Prometheus asks from another machine; what is told is no secret
     price: WorkerPrice = None,
     every: Every = 120.0,

@@ -2,6 +2,7 @@
 
 from collections import Counter
 from dataclasses import dataclass, field
+from math import inf
 
 from broker.app import App
 from broker.breaker import Breaker, BreakerState
@@ -19,6 +20,8 @@ from storage.ledger import Ledger
 
 SHARDS_LOOKED_AT = 100_000
 """How many shards are looked at for a status: more would make an operator wait."""
+LETTERS_LOOKED_AT = 5_000
+"""The same of dead letters, each of which is read."""
 
 
 class WorkerStatus(Model):
@@ -82,7 +85,7 @@ def status_of(job: Job, app: App | None, *, exact: bool = False) -> JobStatus:
     looked = prefixes if exact else prefixes[:: max(1, -(-totals.shards // SHARDS_LOOKED_AT))]
     done = Done()
     for prefix in looked:
-        done.count(job, ledger, prefix)
+        done.count(job, ledger, prefix, most_letters=inf if exact else LETTERS_LOOKED_AT)
     share = len(looked) / len(prefixes)
     complete = ledger.complete()
     return JobStatus(
@@ -98,7 +101,9 @@ def status_of(job: Job, app: App | None, *, exact: bool = False) -> JobStatus:
         looked_at=share,
         committed_shards=round(done.shards / share),
         committed_videos=round(done.videos / share),
-        dead_by_reason={reason: round(count / share) for reason, count in done.dead.most_common()},
+        dead_by_reason={
+            reason: round(count * done.prefixes / done.prefixes_of_letters / share) for reason, count in done.dead.most_common()
+        },
         broker=None if app is None else broker_status(job, app),
     )
 
@@ -110,14 +115,19 @@ class Done:
     shards: int = 0
     videos: int = 0
     dead: Counter[str] = field(default_factory=Counter)
+    prefixes: int = 0
+    prefixes_of_letters: int = 0
 
-    def count(self, job: Job, ledger: Ledger, prefix: str) -> None:
-        """Look at one prefix."""
+    def count(self, job: Job, ledger: Ledger, prefix: str, *, most_letters: float) -> None:
+        """Look at one prefix; at its letters only while there were not that many."""
+        self.prefixes += 1
         committed = {root_of(shard) for shard, _ in job.committed(prefix)}
         self.shards += len(committed)
         if committed:
             self.videos += sum(len(task.videos) for task in ledger.planned(prefix) if task.shard_id in committed)
-        self.dead.update(letter.reason.value for _, letter in live_letters(job, Choice(), prefix=prefix))
+        if self.dead.total() < most_letters:
+            self.prefixes_of_letters += 1
+            self.dead.update(letter.reason.value for _, letter in live_letters(job, Choice(), prefix=prefix))
 
 
 def broker_status(job: Job, app: App) -> BrokerStatus:

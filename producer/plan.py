@@ -4,22 +4,23 @@ A part takes so many videos in the source's order, and looks as far ahead again:
 is the last. So the last part is never a short one, and big videos in it begin long before the end.
 """
 
+import gc
 from collections import Counter
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 
 from pydantic import TypeAdapter
 
 from producer.ahead import Ahead, Taken
 from producer.fresh import fresh
+from producer.likely import likely_seconds
 from producer.shards import LARGEST, Group, room_in, shards
 from producer.sources import Source
 from schemas.errors import OperatorError
 from schemas.job import JobSpec, PlanComplete, PlanPartHeader, Round
 from schemas.task import ShardTask, shard_name
 from schemas.video import VideoRef
-from schemas.work import suffix_of
 from storage.job import Job
 from storage.ledger import PlanPart
 from storage.slices import PlanHead
@@ -45,18 +46,31 @@ def plan(job: Job, spec: JobSpec, open_source: Callable[[], Source], *, later: R
     source = open_source()
     limit = max(0, spec.selection.limit - standing.videos) if spec.selection.limit else None
     with ExitStack() as stack:
-        batches = fresh(source, after=standing.cursor, ledger=ledger, later=later, stack=stack)
+        batches = fresh(source, after=standing.cursor, job=job, later=later, stack=stack)
         ahead = Ahead(batches, skipped=standing.skipped, limit=limit)
         while seen := ahead.see(2 * (room := standing.room(spec.videos_per_shard))):
             last = seen < 2 * room
             if later and not standing.parts and not job.create_round(later):
                 raise _another(job, f"round {number}")
-            part = _part(standing, ahead.take(seen if last else room), job=job, spec=spec, number=number, last=last)
+            with _without_collecting():
+                part = _part(standing, ahead.take(seen if last else room), job=job, spec=spec, number=number, last=last)
             standing = standing.after(part.header)
             yield part
             del part  # it may be large, and the next one is made while whoever took it may have let it go
         if later is None or later in ledger.rounds():
             _complete(job, number, dict(sorted(ahead.left_out().items())))
+
+
+@contextmanager
+def _without_collecting() -> Iterator[None]:
+    """Keep the collector of circles from looking through hundreds of thousands of new values, none of which is in one."""
+    collects = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if collects:
+            gc.enable()
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,8 +110,7 @@ def part_room(part: int, *, first_ordinal: int, videos_per_shard: int) -> int:
 
 def _part(standing: _Standing, taken: Taken, *, job: Job, spec: JobSpec, number: int, last: bool) -> PlanPart:
     """Group the videos of a part and write it down."""
-    most = spec.recipe.keyframes.max_per_video
-    seconds = [spec.work.seconds(size, suffix_of(uri), most=most) for uri, size in zip(taken.uris, taken.sizes, strict=True)]
+    seconds = likely_seconds(spec.work, taken.uris, taken.sizes, most=spec.recipe.keyframes.max_per_video)
     groups = shards(
         seconds, first_ordinal=standing.shards, videos_per_shard=spec.videos_per_shard, most_seconds=spec.shard_seconds, last=last
     )

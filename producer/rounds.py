@@ -40,9 +40,7 @@ def _refuse_mixing(job: Job, latest: Round | None, asked: JobSpec, why: Why) -> 
     begun = latest.why if latest else Why.ADDED
     recipe_id = latest.recipe_id if latest else job.spec().recipe_id
     if why is Why.STALE and (begun is not why or recipe_id != asked.recipe_id):
-        raise OperatorError(
-            f"{job.url} is still being planned with recipe {recipe_id}: run that launch to its end first, then this again."
-        )
+        raise OperatorError(f"{job.url} is still being planned with recipe {recipe_id}: run that launch to its end first, then this again.")
 
 
 def _refuse_going_back(job: Job, rounds: tuple[Round, ...], asked: JobSpec) -> None:

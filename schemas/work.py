@@ -42,4 +42,4 @@ class Work(Model):
 def suffix_of(uri: str) -> str:
     """The suffix that tells a video's container, in small letters."""
     dot = uri.rfind(".")
-    return uri[dot:].lower() if dot > uri.rfind("/") + 1 else ""
+    return uri[dot:].lower() if dot > uri.rfind("/") else ""

@@ -80,7 +80,7 @@ def _parsed(body: bytes) -> tuple[Page, bytes]:
 
 def _page(columns: list[list[str]], *, encoded: bool) -> Page:
     keys, sizes, etags, modified, classes = columns
-    if encoded and not {"%", "+"}.isdisjoint("".join(keys)):
+    if encoded and ("%" in (text := "".join(keys)) or "+" in text):
         keys = [unquote_plus(key) for key in keys]
     if len(set(classes)) == 1:
         classes = [classes[0]] * len(classes)  # one string instead of a thousand, for pages that wait

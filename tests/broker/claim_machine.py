@@ -154,7 +154,7 @@ class ClaimMachine(RuleBasedStateMachine):
         for actor in self.actors:
             actor.puppet.finish()
         self._drain()
-        while open_work(world.job):
+        while next(open_work(world.job), None) is not None:
             Reconciler(world).puppet.finish()
             self._drain()
         world.referee.look()

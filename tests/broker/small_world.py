@@ -157,6 +157,10 @@ class SteppedQueue:
         self._puppet.step("ask what is in flight")
         return self._queue.in_flight()
 
+    def send(self, task: ShardTask) -> None:
+        self._puppet.step(f"send {task.shard_id}")
+        self._queue.send(task)
+
     def send_all(self, tasks: Sequence[ShardTask], *, weight: float | None = None) -> int:
         self._puppet.step(f"send {len(tasks)} shards")
         return self._queue.send_all(tasks, weight=weight)

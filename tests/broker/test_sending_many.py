@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -86,6 +87,7 @@ def test_the_message_is_what_celery_would_have_sent(app: Celery, queue: ShardQue
     ours = json.loads(redis.lindex(list_of(QUEUE, short_name(JOB)), 0))
     assert ours["headers"].pop("job") == short_name(JOB)
     assert ours["headers"].pop("weight") is None
+    assert ours["headers"].pop("sent_at") == pytest.approx(time.time(), abs=60)
     assert (ours["headers"].pop("argsrepr"), bool(celerys["headers"].pop("argsrepr"))) == (f"(1 videos of {JOB})", True)
     for message in (ours, celerys):
         assert message["properties"].pop("delivery_tag")

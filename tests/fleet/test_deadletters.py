@@ -2,6 +2,7 @@ import pytest
 from builders import HandmadeJob, WatchedStore, below, letter, line, lines, overwrite
 
 from fleet.deadletters import Choice, ask, counted, fields_in, find_letter, live_letters, redrives
+from producer.rounds import new_parts
 from schemas.errors import OperatorError
 from schemas.reasons import Reason, Stage
 from schemas.task import Changes, ShardTask, captions_key, letter_key
@@ -251,3 +252,17 @@ class Reads(WatchedStore):
     def get(self, key: str) -> bytes:
         self.got.append(key)
         return super().get(key)
+
+
+def test_a_version_that_a_later_look_has_planned_by_itself_is_not_redriven(handmade: HandmadeJob) -> None:
+    task = handmade.shard("a.mp4", "b.mp4")
+    changed, other = task.videos
+    handmade.commit(task)
+    handmade.bury(letter(task, place=0, reason=Reason.OBJECT_CHANGED), letter(task, place=1))
+    overwrite(handmade.source, "a.mp4", b"cut anew")
+    assert {one.videos[0].uri for one in redrives(handmade.job, ALL)} == {changed.uri, other.uri}
+    handmade.complete()
+    sources = {"sources": (handmade.source.url,)}
+    handmade.job.store.replace("job.json", handmade.spec.model_copy(update=sources).model_dump_json().encode())
+    assert [len(part.shards) for part in new_parts(handmade.job, handmade.spec.model_copy(update=sources))] == [1]
+    assert {one.videos[0].uri for one in redrives(handmade.job, ALL)} == {other.uri}

@@ -21,8 +21,6 @@ from broker.app import make_app
 from broker.messages import short_name
 from broker.queues import redis_of
 from fleet.audit import AuditReport
-from fleet.proof import proof_of
-from fleet.proven import keep_proof
 from schemas.annotation import FIELDS
 from schemas.metrics import FLEET, PROCESS, WORKER
 from schemas.recipe import load_recipe
@@ -32,7 +30,7 @@ from workers.engines.scripted import scripted_answer
 from workers.keyframe import Form, Picture
 from workers.machine import machine_words
 
-METRICS = [sys.executable, "-c", "import typer; from fleet.exporter import metrics; typer.run(metrics)"]
+METRICS = command("metrics")
 ANSWER = scripted_answer(Picture.of(np.zeros((2, 2, 3), np.uint8), form=Form.JPEG, jpeg_quality=90), FIELDS)
 MEMORY_BYTES = 1 << 30
 PROMPT, OUTPUT = 900, 150
@@ -135,7 +133,7 @@ def fleet(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Fleet]:
         assert framefleet("launch", clips, "--out", job, "--engine", "openai", *policy, "--broker", broker).status == 0
         worker = stack.enter_context(running(command("worker"), folder / "worker", env))
         wait_until(lambda: serves(ports[0]) and worked(broker))
-        keep_proof(open_job(str(job)), proof_of(open_job(str(job)), audited(job)))
+        assert framefleet("audit", job, "--keep").status == 0
         words = [*METRICS, "--job", str(job), "--port", str(ports[1]), "--address", "127.0.0.1", "--price", "1.8", "--every", "1"]
         stack.enter_context(running(words, folder / "exporter", {"FRAMEFLEET_BROKER_URL": broker}))
         wait_until(lambda: serves(ports[1]) and not scrape(ports[1]).empty() & {"framefleet_job_info", "framefleet_job_cost_dollars"})

@@ -8,6 +8,7 @@ from schemas.errors import OperatorError
 from schemas.job import JobSpec, Why
 from schemas.recipe import KeyframePolicy, Recipe
 from schemas.task import ShardTask
+from schemas.video import VideoRef
 from storage import Store
 from storage.job import Job
 from storage.ledger import PlanPart
@@ -67,6 +68,15 @@ def test_a_later_look_is_for_what_is_new_or_has_changed(source: Store, job: Job)
     assert (later.number, later.why, later.recipe_id) == (1, Why.ADDED, FIRST.recipe_id)
     assert looked(job, FIRST) == []
     assert len(job.ledger().rounds()) == 1
+
+
+def test_a_version_that_a_redrive_has_taken_up_is_not_new(source: Store, job: Job) -> None:
+    begun(source, job)
+    [task] = [task for part in looked(job, FIRST) for task in part.shards if task.videos[0].uri.endswith("a.mp4")]
+    overwrite(source, "a.mp4", b"cut anew")
+    now = VideoRef(uri=task.videos[0].uri, etag=source.head("a.mp4").etag, size_bytes=8)
+    job.ask_redrive(task.model_copy(update={"shard_id": f"{task.shard_id}.0", "videos": (now,)}))
+    assert looked(job, FIRST) == []
 
 
 def test_a_look_that_was_begun_goes_on_before_another_begins(job: Job) -> None:
