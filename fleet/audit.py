@@ -20,6 +20,7 @@ from schemas.task import ShardTask
 from storage import ObjectMeta
 from storage.job import Job
 from storage.ledger import Ledger
+from storage.slices import SLICE_DIGITS
 from workers.coverage import Gap
 
 EXAMPLES = 20
@@ -96,9 +97,9 @@ class Tallies:
 def audit(job: Job) -> AuditReport:
     """Read all that lies under a job and hold it against the plan, in memory for one prefix of it."""
     ledger = job.ledger()
+    complete, seals, totals = ledger.complete(), ledger.seals(), ledger.totals()  # of one moment, whatever is planned while lines are read
+    whole = complete is not None and complete.parts == seals
     tallies = read_all(job, ledger)
-    complete, totals = ledger.complete(), ledger.totals()
-    whole = complete is not None and complete.parts == ledger.seals()
     if complete is not None and not whole:
         tallies.words.append("plan: its parts are not those that complete.json sealed")
     return AuditReport(
@@ -133,7 +134,7 @@ COUNTED = (
 
 def read_all(job: Job, ledger: Ledger, *, gap: Callable[[ShardTask], None] = lambda _: None) -> Tallies:
     """Go through all families of a job beside its plan, both in the order of shards; committed shards with gaps are handed to `gap`."""
-    tallies = Tallies()
+    tallies, strange = Tallies(), list[str]()
 
     def stray(meta: ObjectMeta) -> None:
         tallies.find("orphans", f"{meta.key} lies where the fleet puts no object of this job: see what it is, and remove it")
@@ -146,12 +147,21 @@ def read_all(job: Job, ledger: Ledger, *, gap: Callable[[ShardTask], None] = lam
             if family is not None and task is not None:
                 count_family(tallies, family, task, gap)
             elif family is not None:
-                tallies.find("orphans", f"shard {family.root} is not in the plan")
+                strange.append(family.root)
             if task is not None and (family is None or task.shard_id not in family.committed):
                 tallies.find("uncommitted", f"shard {task.shard_id} has no object")
         for words in once.findings(ledger):
             tallies.find("duplicates", words)
+    for root in unplanned(strange, job.ledger()):
+        tallies.find("orphans", f"shard {root} is not in the plan")
     return tallies
+
+
+def unplanned(roots: Iterable[str], ledger: Ledger) -> Iterator[str]:
+    """Which of these shards, given in their order, a plan does not hold: a newer one may have some that a producer has added meanwhile."""
+    for prefix, some in groupby(roots, key=lambda root: root[:SLICE_DIGITS]):
+        planned = {task.shard_id for task in ledger.planned(prefix)}
+        yield from (root for root in some if root not in planned)
 
 
 def planned_once(ledger: Ledger) -> Iterator[ShardTask]:

@@ -51,7 +51,7 @@ def caption(asked: o.Asked, workers: o.Workers = None, openai_url: o.OpenAiUrl =
     """
     job, spec = asked.job()
     env = o.engine_env(asked.engine, openai_url=openai_url, openai_model=openai_model)
-    run(job, captioning(job, spec), workers=o.workers_for(asked.engine, workers), env=env)
+    run(job, captioning(job, spec, partial(say, err)), workers=o.workers_for(asked.engine, workers), env=env)
 
 
 @app.command()
@@ -68,7 +68,7 @@ def demo(
     try:
         run(
             job,
-            captioning(job, spec),
+            captioning(job, spec, partial(say, err)),
             workers=o.workers_for("opencv", workers),
             env=o.engine_env("opencv", openai_url=None, openai_model=None),
         )

@@ -125,7 +125,8 @@ def replay_letter(  # noqa: PLR0913 - a command's options are its interface
             "A replay opens the video in this very process: add --local. To have a fleet try again: framefleet dead redrive."
         )
     place = o.opened(job, endpoint_url, profile)
-    spec, (_, found) = place.spec(), find_letter(place, letter)
+    _, found = find_letter(place, letter)
+    spec = place.spec_for(found.recipe_id)
     task = task_of(found, Changes(decode_deadline_seconds=decode_deadline, frame_deadline_seconds=frame_deadline, max_tokens=max_tokens))
     if task.videos[0].etag != found.video.etag:
         say(err, "The object has changed since the letter was written; this is about what lies there now.")
@@ -181,7 +182,7 @@ def redrive(  # noqa: PLR0913 - a command's options are its interface
     if broker:
         send_to(broker, place, asked, number=len(tasks))
         return
-    name = engine or o.engine_for(place.spec().recipe)
+    name = engine or o.engine_for(place.latest_spec().recipe)
     env = o.engine_env(name, openai_url=openai_url, openai_model=openai_model)
     first = next(asked)  # on record before a run asks whether there is anything to do
     run(place, redriving(place, chain([first], asked)), workers=o.workers_for(name, workers), env=env)

@@ -7,14 +7,16 @@ from fnmatch import fnmatchcase
 
 from fleet.family import Family, families_with_letters
 from schemas.errors import OperatorError
-from schemas.job import Why
 from schemas.reasons import Reason, Stage
 from schemas.record import DeadLetter
-from schemas.task import Changes, ShardTask, redrive_key
+from schemas.task import Changes, ShardTask, redrive_key, root_of
 from schemas.video import VideoRef
 from storage import ObjectDenied, ObjectMissing, shared_store, split_uri
 from storage.job import Job
 from workers.descendants import free_name
+
+Version = tuple[str, str, str]
+"""A video as it was at a time, by URI and etag, and the recipe that is to caption it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,18 +107,24 @@ def redrives(job: Job, choice: Choice, changes: Changes = Changes()) -> list[Sha
         left -= len(fresh)
         if choice.limit and left <= 0:
             break
-    anew = planned_anew(job, {(video.uri, video.etag) for task in tasks for video in task.videos})
-    return [task for task in tasks if (task.videos[0].uri, task.videos[0].etag) not in anew]
+    owners = planned_anew(job, tasks)
+    return [task for task in tasks if not (owner := owners.get(version_of(task))) or owner == root_of(task.shard_id)]
 
 
-def planned_anew(job: Job, versions: set[tuple[str, str]]) -> set[tuple[str, str]]:
-    """Which of these versions of videos later looks at the sources have planned by themselves: a redrive would caption them twice."""
-    ledger = job.ledger()
-    later = frozenset(found.number for found in ledger.rounds() if found.why is Why.ADDED)
+def planned_anew(job: Job, tasks: Iterable[ShardTask]) -> dict[Version, str]:
+    """Which shards of later looks at the sources have the very videos of these redrives: beside such a shard, one captions them twice."""
+    ledger, versions = job.ledger(), {version_of(task) for task in tasks}
+    later = frozenset(found.number for found in ledger.rounds())
     if not later or not versions:
-        return set()
-    planned = (video for prefix in ledger.prefixes() for task in ledger.planned(prefix, rounds=later) for video in task.videos)
-    return {(video.uri, video.etag) for video in planned if (video.uri, video.etag) in versions}
+        return {}
+    planned = (task for prefix in ledger.prefixes() for task in ledger.planned(prefix, rounds=later))
+    named = (((video.uri, video.etag, task.recipe_id), task.shard_id) for task in planned for video in task.videos)
+    return {version: shard for version, shard in named if version in versions}
+
+
+def version_of(task: ShardTask) -> Version:
+    """What a redrive captions, and how."""
+    return task.videos[0].uri, task.videos[0].etag, task.recipe_id
 
 
 def family_redrives(family: Family, letters: dict[str, DeadLetter], changes: Changes) -> list[ShardTask]:

@@ -18,7 +18,7 @@ from storage.ledger import Ledger
 def latest_lines(job: Job) -> Iterator[bytes]:
     """Stream the lines of a job, as they were committed; those of older recipes and older versions of a video are left out.
 
-    They come look by look, the latest first, and within one in the order of shards, in memory for one prefix of the plan.
+    They come look by look, the latest first, and within one in the order of shards, in memory for one shard.
     """
     ledger = job.ledger()
     rounds = sorted({head.header.round for head in ledger.heads()}, reverse=True)
@@ -28,17 +28,18 @@ def latest_lines(job: Job) -> Iterator[bytes]:
     with closing(Seen()) as shown:
         for number in rounds:
             for prefix in ledger.prefixes():
-                yield from _not_shown(_lines(job, ledger, prefix, number), shown)
+                for lines in _of_shards(job, ledger, prefix, number):
+                    yield from _not_shown(lines, shown)
 
 
-def _lines(job: Job, ledger: Ledger, prefix: str, number: int) -> list[tuple[str, bytes]]:
-    """The lines of a prefix's shards that were planned in a round, each with its video's URI."""
+def _of_shards(job: Job, ledger: Ledger, prefix: str, number: int) -> Iterator[list[tuple[str, bytes]]]:
+    """The lines of a prefix's shards that were planned in a round, shard by shard, each with its video's URI; a video is in one of them."""
     commits = defaultdict[str, list[ObjectMeta]](list)
     for shard, meta in job.committed(prefix):
         commits[root_of(shard)].append(meta)
-    planned = (task.shard_id for task in ledger.planned(prefix, rounds=frozenset({number})))
-    lines = (line for shard in planned for meta in commits[shard] for line in job.lines(meta))
-    return [(json.loads(line)["video"]["uri"], line) for line in lines]
+    for task in ledger.planned(prefix, rounds=frozenset({number})):
+        lines = (line for meta in commits[task.shard_id] for line in job.lines(meta))
+        yield [(json.loads(line)["video"]["uri"], line) for line in lines]
 
 
 def _not_shown(lines: list[tuple[str, bytes]], shown: Seen) -> Iterator[bytes]:

@@ -89,11 +89,23 @@ class Feeding:
     """Whether there is something to work, also where storage lacks nothing."""
 
 
-def captioning(job: Job, spec: JobSpec) -> Feeding:
-    """Send a job's plan and what comes to it; a plan that is complete is only gone on with if something is new or has changed."""
+def captioning(job: Job, spec: JobSpec, say: Callable[[str], None]) -> Feeding:
+    """Send a job's plan and what comes to it; a plan that is complete is only gone on with if something is new or has changed.
+
+    What such a plan still has open is worked also where its sources cannot be looked at any more.
+
+    Raises:
+        OperatorError: they cannot, and nothing is open.
+    """
     parts, surely = new_parts(job, spec), True
     if job.plan_complete() is not None:
-        first = next(parts, None)
+        try:
+            first = next(parts, None)
+        except OperatorError as error:
+            if next(open_work(job), None) is None:
+                raise
+            say(f"Nothing new is looked for, only what is planned is worked: {error}")
+            first = None
         parts, surely = chain([first] if first else [], parts), first is not None
     return Feeding(lambda queue, stop, manner, come: feed(job, parts, queue=queue, stopped=stop, manner=manner, seen=come.by), surely)
 
@@ -129,7 +141,7 @@ def run_here(job: Job, feeding: Feeding, *, workers: int, env: Mapping[str, str]
     stop = Stop()
     with log_folder("framefleet-logs-") as logs, listening(stop), embedded_redis() as broker_url:
         recipe = logs / "recipe.json"
-        recipe.write_text(job.spec().recipe.model_dump_json(), encoding="utf-8")
+        recipe.write_text(job.latest_spec().recipe.model_dump_json(), encoding="utf-8")
         crew = Crew(workers, {**os.environ, **env, "FRAMEFLEET_RECIPE": str(recipe), "FRAMEFLEET_BROKER_URL": broker_url}, logs)
         crew.start()
         run = Run(job, crew, broker_url, stop, view)

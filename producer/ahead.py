@@ -9,7 +9,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from producer.sources import Batch
+from producer.sources import CAUSES, Batch
+
+PLANNED_BEFORE = "planned before"
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +44,7 @@ class Ahead:
     """Looks ahead in a source as far as it is asked, and hands out its wanted rows in order."""
 
     def __init__(self, batches: Iterator[Batch], *, skipped: Counter[str], limit: int | None) -> None:
-        """Begin where so much was left out before; show no more than `limit` videos."""
+        """Begin where so much was left out before; show no more than `limit` videos, with those that were planned before."""
         self._batches, self._limit = batches, limit
         self._rests = deque[_Rest]()
         self._skipped = Counter(skipped)
@@ -64,8 +66,9 @@ class Ahead:
     def _take_in(self, batch: Batch) -> None:
         wanted = np.flatnonzero(batch.causes == 0)
         if self._limit is not None:
-            wanted = wanted[: self._limit]
-            self._limit -= len(wanted)
+            counted = np.flatnonzero((batch.causes == 0) | (batch.causes == CAUSES.index(PLANNED_BEFORE)))[: self._limit]
+            wanted = counted[batch.causes[counted] == 0]
+            self._limit -= len(counted)
         self._rests.append(_Rest(batch, wanted))
         self._seen += len(wanted)
 

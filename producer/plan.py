@@ -8,17 +8,17 @@ import gc
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from pydantic import TypeAdapter
 
-from producer.ahead import Ahead, Taken
-from producer.fresh import fresh
+from producer.ahead import PLANNED_BEFORE, Ahead, Taken
+from producer.fresh import fresh, rereads
 from producer.likely import likely_seconds
 from producer.shards import LARGEST, Group, room_in, shards
 from producer.sources import Source
 from schemas.errors import OperatorError
-from schemas.job import JobSpec, PlanComplete, PlanPartHeader, Round
+from schemas.job import JobSpec, PlanComplete, PlanPartHeader, Round, Why
 from schemas.task import ShardTask, shard_name
 from schemas.video import VideoRef
 from storage.job import Job
@@ -26,7 +26,7 @@ from storage.ledger import PlanPart
 from storage.slices import PlanHead
 
 SMALLEST_PART, LARGEST_PART = 16, 1024
-MOST_VIDEOS_IN_A_PART = 512 * LARGEST
+MOST_VIDEOS_IN_A_PART = 256 * LARGEST
 VIDEOS = TypeAdapter(tuple[VideoRef, ...])
 
 
@@ -42,15 +42,20 @@ def plan(job: Job, spec: JobSpec, open_source: Callable[[], Source], *, later: R
     ledger = job.ledger()
     if ledger.complete_page(number) is not None:
         return
+    begun = next((found for found in ledger.rounds() if found.number == number), None)
+    if begun not in (None, later):  # since this producer looked which is the next
+        raise _another(job, f"round {number}")
     standing = _standing(ledger.last_head(number))
     source = open_source()
-    limit = max(0, spec.selection.limit - standing.videos) if spec.selection.limit else None
+    if rereads(source, later):
+        standing = replace(standing, skipped=Counter())
+    limit = None if later and later.why is Why.STALE else standing.left_of(spec.selection.limit)
     with ExitStack() as stack:
         batches = fresh(source, after=standing.cursor, job=job, later=later, stack=stack)
         ahead = Ahead(batches, skipped=standing.skipped, limit=limit)
         while seen := ahead.see(2 * (room := standing.room(spec.videos_per_shard))):
             last = seen < 2 * room
-            if later and not standing.parts and not job.create_round(later):
+            if later and not begun and not standing.parts and not job.create_round(later):
                 raise _another(job, f"round {number}")
             with _without_collecting():
                 part = _part(standing, ahead.take(seen if last else room), job=job, spec=spec, number=number, last=last)
@@ -85,6 +90,10 @@ class _Standing:
 
     def room(self, videos_per_shard: int) -> int:
         return part_room(self.parts, first_ordinal=self.shards, videos_per_shard=videos_per_shard)
+
+    def left_of(self, limit: int) -> int | None:
+        """How many of so many videos the source may still show; another look counts those that an earlier one has planned."""
+        return max(0, limit - self.videos - self.skipped[PLANNED_BEFORE]) if limit else None
 
     def after(self, header: PlanPartHeader) -> "_Standing":
         return _Standing(self.parts + 1, self.shards + header.shards, self.videos + header.videos, header.cursor, Counter(header.skipped))

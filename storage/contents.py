@@ -12,6 +12,12 @@ from storage import Page
 
 _OPEN, _CLOSE = "<Contents>", "</Contents>"
 NAMES = ("Key", "Size", "ETag", "LastModified", "StorageClass")
+_ROW = re.compile(
+    r"<Contents><Key>([^<]*)</Key><LastModified>([^<]*)</LastModified><ETag>([^<]*)</ETag>"
+    r"(?:<Checksum(?:Algorithm|Type)>[^<]*</Checksum(?:Algorithm|Type)>)*<Size>([^<]*)</Size>"
+    r"<StorageClass>([^<]*)</StorageClass></Contents>"
+)
+"""An object as AWS writes it, whose order others need not keep."""
 _COLUMNS = tuple(re.compile(rf"<{name}>([^<]*)") for name in NAMES)
 _LETTERS = {"&quot;": '"', "&#34;": '"', "&apos;": "'", "&#39;": "'", "&lt;": "<", "&gt;": ">"}
 _ENCODED_KEYS = "<EncodingType>url</EncodingType>"
@@ -48,8 +54,17 @@ def _columns(text: str) -> list[list[str]] | None:
     count = text.count(_OPEN)
     if not count or text.rfind(_OPEN) > text.rfind(_CLOSE) or "<ListBucketResult" not in text:
         return None
-    columns = [_plain(column.findall(text)) for column in _COLUMNS]
+    columns = [_plain(column) for column in _raw(text, count)]
     return columns if {len(column) for column in columns} == {count} else None
+
+
+def _raw(text: str, count: int) -> list[list[str]]:
+    """The columns as they are written: at one go where every object is written as AWS does it."""
+    rows = _ROW.findall(text)
+    if len(rows) != count:
+        return [column.findall(text) for column in _COLUMNS]
+    keys, modified, etags, sizes, classes = (list(column) for column in zip(*rows, strict=True))
+    return [keys, sizes, etags, modified, classes]
 
 
 def _plain(values: list[str]) -> list[str]:

@@ -22,7 +22,7 @@ def to_lines(models: Iterable[Model], *, key: str) -> bytes:
     """Write one JSON line per model, each ended by a newline, compressed as the key's suffix says."""
     body = b"".join(model.model_dump_json().encode() + b"\n" for model in models)
     if key.endswith(".zst"):
-        return zstd.compress(body)
+        return zstd.compress(body, options={zstd.CompressionParameter.checksum_flag: 1})
     return gzip.compress(body, mtime=0) if key.endswith(".gz") else body
 
 

@@ -5,6 +5,7 @@ from collections import Counter
 from collections.abc import Generator, Iterable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from itertools import chain, islice
+from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -125,6 +126,9 @@ def _open(source: str, *, after: str = "", threads: int = 1) -> tuple[Store, Gen
             page = Page([meta.key], [meta.size_bytes], [meta.etag], [""], [""])
             return store, _all([] if after else [page])
     store = open_store(source)
+    if store.url.startswith("file://") and not Path(store.url.removeprefix("file://")).is_dir():  # such as a share that is not mounted now
+        message = f"{store.url} is no folder."
+        raise ObjectMissing(message)
     side_by_side = threads > 1 and store.url.startswith("s3://")
     return store, _all(in_order(store, after=after, threads=threads) if side_by_side else store.pages(start_after=after))
 

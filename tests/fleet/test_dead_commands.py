@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 
 import pytest
-from builders import HandmadeJob, below, film, letter, line, lines
+from builders import AT, RECIPE, HandmadeJob, below, film, letter, line, lines, spec_of
 from clips import Clip, bad_files, make
 from fleet_runs import everything, framefleet
 from typer.testing import CliRunner, Result
@@ -12,7 +12,9 @@ from typer.testing import CliRunner, Result
 from fleet.cli import app
 from fleet.dead import asked_for
 from fleet.deadletters import Choice, redrives
+from schemas.job import Round, Why
 from schemas.reasons import Reason, Stage
+from schemas.recipe import KeyframePolicy
 from schemas.task import ShardTask, letter_key, redrive_key
 from storage.job import Job
 from storage.local import LocalStore
@@ -162,3 +164,15 @@ def test_an_audit_is_kept_as_proof_and_checked(handmade: HandmadeJob, shard: Sha
     assert ended.status == 1
     assert "superseded_letters was 0 and is 1" in ended.err
     assert framefleet("audit", handmade.job.url, "--proof", proof).status == 1
+
+
+def test_a_letter_is_replayed_with_the_recipe_of_its_shard(handmade: HandmadeJob, tmp_path: Path) -> None:
+    good = film(handmade.source, "good.mp4", make(Clip()))
+    recipe = RECIPE.model_copy(update={"keyframes": KeyframePolicy(max_per_video=1)})
+    later = HandmadeJob(spec_of(recipe), handmade.source, Job(LocalStore(str(tmp_path / "other")))).task(good)
+    says = {"why": Why.STALE, "created_at": AT, "created_by": "ann", "framefleet": "0.1.0"}
+    assert handmade.job.create_round(Round(number=1, recipe=recipe, recipe_id=recipe.recipe_id, **says))
+    handmade.bury(letter(later.model_copy(update={"job": handmade.job.url}), recipe_id=recipe.recipe_id))
+    ended = framefleet("dead", "replay", handmade.job.url, "good.mp4", "--local", "--engine", "scripted", "--json")
+    assert ended.status == 0, ended.said
+    assert len(ended.json["records"]) == 1

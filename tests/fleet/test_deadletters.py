@@ -266,3 +266,18 @@ def test_a_version_that_a_later_look_has_planned_by_itself_is_not_redriven(handm
     handmade.job.store.replace("job.json", handmade.spec.model_copy(update=sources).model_dump_json().encode())
     assert [len(part.shards) for part in new_parts(handmade.job, handmade.spec.model_copy(update=sources))] == [1]
     assert {one.videos[0].uri for one in redrives(handmade.job, ALL)} == {other.uri}
+
+
+def test_what_died_in_a_later_look_is_redriven_there_and_nowhere_else(handmade: HandmadeJob) -> None:
+    """A video died, changed, and died again as it is now: one redrive answers the later letter."""
+    task = handmade.shard("a.mp4")
+    handmade.commit(task)
+    handmade.bury(letter(task, reason=Reason.OBJECT_CHANGED))
+    overwrite(handmade.source, "a.mp4", b"cut anew")
+    handmade.complete()
+    spec = handmade.spec.model_copy(update={"sources": (handmade.source.url,)})
+    handmade.job.store.replace("job.json", spec.model_dump_json().encode())
+    [added] = [task for part in new_parts(handmade.job, spec) for task in part.shards]
+    handmade.commit(added)
+    handmade.bury(letter(added))
+    assert [one.shard_id for one in redrives(handmade.job, ALL)] == [f"{added.shard_id}.0"]

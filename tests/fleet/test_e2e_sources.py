@@ -97,3 +97,14 @@ def test_a_broken_manifest_is_named_and_claims_no_output(name: str, tmp_path: Pa
     assert name in ended.err or "ftp://" in ended.err
     assert len(ended.err.splitlines()) <= 6
     assert not (tmp_path / "job").exists()
+
+
+def test_what_is_planned_and_open_is_worked_also_where_its_source_is_gone(clips: Path, tmp_path: Path) -> None:
+    job = tmp_path / "job"
+    caption("-", job, stdin=f"{clips}/a.mp4\n{clips}/c.mkv\n")
+    next((job / "captions").rglob("*.jsonl")).unlink()
+    ended = caption("-", job)
+    assert "only what is planned is worked: The manifest on standard input is empty." in ended.err
+    assert names(job) == ["a.mp4", "c.mkv"]
+    done = framefleet("caption", "-", "--out", job, "--engine", "scripted", stdin="")
+    assert (done.status, done.err) == (1, "framefleet: The manifest on standard input is empty.\n")

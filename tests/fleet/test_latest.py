@@ -1,15 +1,24 @@
 import json
 
 import pytest
-from builders import RECIPE, HandmadeJob, film, line, lines, overwrite, spec_of
+from builders import RECIPE, HandmadeJob, WatchedStore, film, line, lines, overwrite, spec_of
 
 from fleet.latest import latest_lines
 from producer.rounds import new_parts
 from schemas.job import JobSpec, Why
 from schemas.recipe import KeyframePolicy
 from schemas.task import ShardTask
+from storage.job import Job
 
 OTHER = RECIPE.model_copy(update={"keyframes": KeyframePolicy(min_gap_seconds=9)})
+
+
+class ReadStore(WatchedStore):
+    """A store that remembers what was read whole."""
+
+    def get(self, key: str) -> bytes:
+        self.events.append(key)
+        return super().get(key)
 
 
 @pytest.fixture
@@ -62,3 +71,12 @@ def test_a_video_that_has_changed_is_read_in_its_latest_version(handmade: Handma
         handmade.commit(task, *(line(task, place=place) for place in range(len(task.videos))))
     assert {etag for name, etag, _ in read(handmade) if name == "c.mp4"} == {handmade.source.head("c.mp4").etag}
     assert [name for name, _, _ in read(handmade)] == ["a.mp4", "a.mp4", "b.mp4", "c.mp4", "d.mp4"]
+
+
+def test_a_line_is_shown_before_the_next_shard_is_read(handmade: HandmadeJob) -> None:
+    look(handmade, spec_of(OTHER), Why.STALE)
+    store = ReadStore(handmade.job.store, [])
+    found = latest_lines(Job(store))
+    next(found)
+    assert len([key for key in store.events if key.startswith("captions/")]) == 1
+    assert len(list(found)) == 4

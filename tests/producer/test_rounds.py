@@ -5,7 +5,7 @@ from builders import RECIPE, HandmadeJob, film, line, lines, new_store, overwrit
 
 from producer.rounds import new_parts
 from schemas.errors import OperatorError
-from schemas.job import JobSpec, Why
+from schemas.job import JobSpec, Selection, Why
 from schemas.recipe import KeyframePolicy, Recipe
 from schemas.task import ShardTask
 from schemas.video import VideoRef
@@ -176,3 +176,49 @@ def test_a_look_for_the_stale_does_not_depend_on_how_often_its_producer_died() -
     ]
     assert plans[0] == plans[1]
     assert sum(shards for _, shards, _ in plans[0]) > 16
+
+
+def test_a_limit_is_of_all_looks_together(job: Job) -> None:
+    source = new_store()
+    for number in range(60):
+        film(source, f"{number:02}.mp4")
+    limited = begun(source, job, spec_of(recipe(1), selection=Selection(limit=40)))
+    assert len(names(looked(job, limited))) == 40
+    assert looked(job, limited) == []
+    overwrite(source, "07.mp4", b"cut anew")
+    overwrite(source, "50.mp4", b"cut anew")
+    assert names(looked(job, limited)) == ["07.mp4"]
+
+
+def test_a_limit_of_a_later_look_holds_over_a_resume(job: Job) -> None:
+    source = new_store()
+    for number in range(20):
+        film(source, f"{number:03}.mp4")
+    limited = begun(source, job, spec_of(recipe(1), selection=Selection(limit=100)))
+    looked(job, limited)
+    for number in range(20, 300):
+        film(source, f"{number:03}.mp4")
+    while next(new_parts(job, limited), None) and job.plan_complete() is None:
+        pass
+    assert job.plan_complete().videos == 100
+
+
+def test_a_limit_leaves_no_video_stale(source: Store, job: Job) -> None:
+    limited = begun(source, job, spec_of(recipe(1), selection=Selection(limit=2)))
+    looked(job, limited)
+    film(source, "0.mp4")
+    for task in [task for part in (*job.ledger().parts(), *looked(job, limited)) for task in part.shards]:
+        captioned(job, task, limited)
+    other = spec_of(recipe(2), selection=Selection(limit=2))
+    assert names(looked(job, other, Why.STALE)) == ["0.mp4", "a.mp4", "b.mp4"]
+
+
+def test_a_changed_video_that_was_redriven_is_not_planned_again(source: Store, job: Job) -> None:
+    begun(source, job)
+    [shard] = [task for part in looked(job, FIRST) for task in part.shards if task.videos[0].uri.endswith("/a.mp4")]
+    overwrite(source, "a.mp4", b"cut anew")
+    now = shard.videos[0].model_copy(update={"etag": source.head("a.mp4").etag})
+    job.ask_redrive(shard.model_copy(update={"shard_id": f"{shard.shard_id}.0", "videos": (now,)}))
+    assert looked(job, FIRST) == []
+    overwrite(source, "a.mp4", b"cut once more")
+    assert names(looked(job, FIRST)) == ["a.mp4"]

@@ -1,4 +1,5 @@
 import gzip
+from contextlib import suppress
 
 import pytest
 from backports import zstd
@@ -43,3 +44,14 @@ def test_a_line_of_another_kind_is_refused() -> None:
 def test_lines_that_were_cut_are_no_lines(key: str) -> None:
     with pytest.raises(ValueError, match=r"."):
         split_lines(to_lines(VIDEOS, key=key)[:-5], key=key)
+
+
+@pytest.mark.parametrize("key", ["x.jsonl.gz", "x.jsonl.zst"])
+def test_a_spoiled_byte_never_makes_other_lines(key: str) -> None:
+    videos = [VideoRef(uri=f"s3://b/{number}.mp4", etag=f"e{number}", size_bytes=number) for number in range(30)]
+    body = to_lines(videos, key=key)
+    whole = split_lines(body, key=key)
+    for place in range(len(body)):
+        spoiled = bytes([*body[:place], body[place] ^ 0x41, *body[place + 1 :]])
+        with suppress(ValueError):
+            assert split_lines(spoiled, key=key) == whole
