@@ -33,7 +33,7 @@ test: .venv/dev
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
-	$(BIN)/pytest -n 3 --dist loadfile
+	$(BIN)/pytest -n 2 --dist loadfile
 
 test-vllm: .venv/vllm/ready
 	env -u PYTHONDONTWRITEBYTECODE $(BIN)/pytest -W ignore::pytest.PytestUnraisableExceptionWarning tests/vllm # vLLM leaves sockets to the collector

@@ -10,8 +10,10 @@ log = logging.getLogger(__name__)
 
 SHARE_TO_FINISH = 0.7
 """How much of the grace may be worked on; the rest is for handing back, and for an engine that takes its time to close."""
-LAST_SECONDS = 2.0
-"""How long before the end of the grace a worker that is still there just goes."""
+LAST_SECONDS = 3.0
+"""How long before the end of the grace a worker that is still there begins to go, whatever it holds."""
+HAND_BACK_SECONDS = 1.0
+"""How much of that is for handing back; the rest is for a machine so busy that even going takes its time."""
 
 
 class Drain:
@@ -53,6 +55,6 @@ class Drain:
         hand_back = threading.Thread(target=self._last_resort, name="last resort", daemon=True)
         try:
             hand_back.start()
-            hand_back.join(LAST_SECONDS / 2)  # a broker that is frozen keeps nobody here
+            hand_back.join(HAND_BACK_SECONDS)  # a broker that is frozen keeps nobody here
         finally:
             self._leave(0)
