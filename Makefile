@@ -3,7 +3,7 @@ BIN := .venv/bin
 VIDEOS ?=
 PIP = $(BIN)/python -m pip --disable-pip-version-check install --quiet --no-deps
 
-.PHONY: demo test test-vllm lock check clean
+.PHONY: demo test test-ship test-vllm lock check clean
 
 .venv/base: requirements/base.txt pyproject.toml
 	$(PYTHON) -m venv .venv
@@ -34,6 +34,10 @@ test: .venv/dev
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/pytest -n 2 --dist loadfile
+
+test-ship: .venv/dev
+	tests/ship/install.sh # root, or sudo: Debian's prometheus, buildah, debootstrap and chromium
+	$(BIN)/pytest tests/ship
 
 test-vllm: .venv/vllm/ready
 	env -u PYTHONDONTWRITEBYTECODE $(BIN)/pytest -W ignore::pytest.PytestUnraisableExceptionWarning tests/vllm # vLLM leaves sockets to the collector

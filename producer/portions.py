@@ -15,8 +15,7 @@ from schemas.job import PlanPartHeader
 from schemas.task import ShardTask
 from schemas.tenure import Published
 from storage.job import Job
-from storage.ledger import PlanPart, biggest_first, folder
-from storage.slices import TAIL_BYTES, PlanHead, parse_head
+from storage.ledger import PlanPart, biggest_first
 
 CHUNK_SHARDS, CHUNK_VIDEOS = 4096, 1 << 16
 """How much is in memory at once while a plan is gone over: what is sent biggest first, though it is read in the order of ids."""
@@ -78,7 +77,7 @@ def _cut(tasks: list[ShardTask], *, size: int, before: Published, then: Publishe
 def standing(job: Job, published: Published, *, size: int, seen: Seen) -> Iterator[Portion]:
     """The parts that stand from here on, the first of them from the shard on that is next."""
     ledger = job.ledger()
-    for head in _heads_from(job, published):
+    for head in ledger.heads_from(published.round, published.part):
         first = published.shards if _place(head.header) == (published.round, published.part) else 0
         yield from of_part(ledger.part(head), first=first, size=size, seen=seen)
 
@@ -104,13 +103,3 @@ def new(parts: Iterable[PlanPart], published: Callable[[], Published], *, size: 
 
 def _place(header: PlanPartHeader) -> tuple[int, int]:
     return header.round, header.part
-
-
-def _heads_from(job: Job, published: Published) -> Iterator[PlanHead]:
-    """The heads from a part on, of this round and later ones, without a look at those before."""
-    later = (found.number for found in job.ledger().rounds() if found.number > published.round)
-    for number in (published.round, *later):
-        first = f"{folder(number)}part-{published.part - 1:05d}.jsonl.zst" if number == published.round and published.part else ""
-        for meta in job.store.list(f"{folder(number)}part-", start_after=first):
-            tail = job.store.get_range(meta.key, start=max(0, meta.size_bytes - TAIL_BYTES), end=meta.size_bytes)
-            yield parse_head(meta.key, tail)

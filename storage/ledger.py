@@ -84,6 +84,16 @@ class Ledger:
             last = meta
         return None if last is None else self._head(last)
 
+    def heads_from(self, number: int, part: int) -> Iterator[PlanHead]:
+        """The heads from a part of a round on, and of later rounds, without a look at those before."""
+        later = (found.number for found in self.rounds() if found.number > number)
+        yield from self._heads_behind(number, _part_key(number, part - 1) if part else "")
+        for each in later:
+            yield from self._heads_behind(each, "")
+
+    def _heads_behind(self, number: int, key: str) -> Iterator[PlanHead]:
+        return map(self._head, self._store.list(f"{folder(number)}part-", start_after=key))
+
     def _head(self, meta: ObjectMeta) -> PlanHead:
         tail = self._store.get_range(meta.key, start=max(0, meta.size_bytes - TAIL_BYTES), end=meta.size_bytes)
         return parse_head(meta.key, tail)
@@ -121,7 +131,7 @@ class Ledger:
 
     def create_part(self, header: PlanPartHeader, tasks: Iterable[ShardTask]) -> PlanHead | None:
         """Write a part of the plan; None if another producer wrote that part first, and otherwise."""
-        key = f"{folder(header.round)}part-{header.part:05d}.jsonl.zst"
+        key = _part_key(header.round, header.part)
         body = pack(header, tasks)
         return parse_head(key, body[-TAIL_BYTES:]) if self._store.create(key, body) else None
 
@@ -197,6 +207,10 @@ class Ledger:
 def folder(number: int) -> str:
     """Where a round of the plan lies."""
     return f"plan/round-{number:05d}/" if number else "plan/"
+
+
+def _part_key(number: int, part: int) -> str:
+    return f"{folder(number)}part-{part:05d}.jsonl.zst"
 
 
 def is_part(key: str) -> bool:
