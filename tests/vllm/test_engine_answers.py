@@ -11,6 +11,7 @@ from hosted import RECIPE, SCHEMA, Hosted, asked, hosted, like, picture
 from schemas.errors import PermanentError, UnsuitableError
 from schemas.reasons import Reason
 from workers.engines import Ask
+from workers.engines.vllm import _arguments
 from workers.ladder import annotate
 
 
@@ -121,3 +122,8 @@ def emptied(engine: Hosted) -> bool:
     while engine.unfinished() and time.monotonic() < end:
         time.sleep(0.02)
     return engine.unfinished() == 0
+
+
+@pytest.mark.parametrize(("place", "revision"), [(None, "1"), ("somewhere/else", "1"), ("s3://models/tiny", None), ("a folder", None)])
+def test_only_a_hub_is_asked_for_a_revision(place: str | None, revision: str | None, tmp_path: Path) -> None:
+    assert _arguments(RECIPE, str(tmp_path) if place == "a folder" else place)["revision"] == revision

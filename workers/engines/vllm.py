@@ -201,9 +201,9 @@ def _brief(error: Exception) -> str:
 
 
 def _arguments(recipe: Recipe, model: str | None) -> dict[str, Any]:
-    """Our arguments, and the recipe's over them. A folder has no revisions."""
+    """Our arguments, and the recipe's over them. Neither a folder nor a place in object storage has revisions."""
     place = model or recipe.model.name
-    revision = None if Path(place).is_dir() else recipe.model.revision
+    revision = None if "://" in place or Path(place).is_dir() else recipe.model.revision
     return OURS | {"model": place, "revision": revision, "seed": recipe.sampling.seed} | recipe.model.engine
 
 
