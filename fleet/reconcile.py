@@ -43,7 +43,8 @@ class Found:
         plan = "" if self.plan_complete else " The plan is not complete: unless a producer is at it, run the job's framefleet launch again."
         if not self.open:
             return f"Nothing that is planned is open.{plan}"
-        return f"{self.sent} of {self.open} open shards enqueued, the others wait or are in work.{plan}"
+        others = "" if self.sent == self.open else ", the others wait or are in work"
+        return f"{self.sent} of {self.open} open shards enqueued{others}.{plan}"
 
 
 @dataclass(slots=True)

@@ -165,6 +165,7 @@ def test_a_gap_is_left_to_the_descendant_that_is_in_work(bench: Bench) -> None:
 
 def test_it_is_said_how_many_of_how_many_and_whether_the_plan_is_whole() -> None:
     assert str(Found(open=5, sent=3, plan_complete=True)) == "3 of 5 open shards enqueued, the others wait or are in work."
+    assert str(Found(open=5, sent=5, plan_complete=True)) == "5 of 5 open shards enqueued."
     assert str(Found(open=0, sent=0, plan_complete=True)) == "Nothing that is planned is open."
     assert "framefleet launch" in str(Found(open=0, sent=0, plan_complete=False))
     assert [Found(n, 0, plan_complete=whole).complete for n, whole in ((0, True), (1, True), (0, False))] == [True, False, False]
