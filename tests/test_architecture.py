@@ -12,7 +12,7 @@ import pytest
 CHECKOUT = Path(__file__).parents[1]
 PROJECT = tomllib.loads((CHECKOUT / "pyproject.toml").read_text(encoding="utf-8"))
 CONTRACTS = PROJECT["tool"]["importlinter"]["contracts"]
-NOT_ROOMS = {"tests", "benchmarks"}
+NOT_ROOMS = {"tests", "benchmarks", "infra"}
 LONGEST_FILE = 300
 MACHINE_PATH = re.compile(r"(?<![\w.$}])/(?:home|root|Users|work)/[\w.-]")
 REGISTRY_HOST = re.compile(r"\b(?:pypi|files\.pythonhosted|registry\.npmjs|arti(?:factory)|nexus|pkg\.dev)\.", re.IGNORECASE)
