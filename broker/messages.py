@@ -4,7 +4,9 @@
 # kombu says little of its types
 
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
 from itertools import groupby
 from typing import Any
 
@@ -23,6 +25,28 @@ COMPRESSED_FROM = 2048
 MOST_MESSAGES, MOST_BYTES = 64, 256 * 1024
 """What one call queues at most, so that it holds up nobody else's for long."""
 PERSISTENT = 2
+LONGEST_NAME = 120
+"""Characters of a job's name that are shown; of a longer one the middle is left out."""
+CARRIED = ("traceparent", "tracestate")
+"""Headers that a message may carry for whoever traces, as W3C names them. No message needs them."""
+
+_carried: ContextVar[Mapping[str, str] | None] = ContextVar("carried", default=None)
+
+
+@contextmanager
+def carrying(headers: Mapping[str, str]) -> Iterator[None]:
+    """Have messages that the block writes carry these headers besides their own."""
+    token = _carried.set(headers)
+    try:
+        yield
+    finally:
+        _carried.reset(token)
+
+
+def carried_by(request: Any) -> dict[str, str]:
+    """What a message of Celery's carries of these headers, if anybody traced its sender."""
+    found = {name: request.get(name) for name in CARRIED}
+    return {name: value for name, value in found.items() if isinstance(value, str)}
 
 
 def short_name(job: str) -> str:
@@ -33,6 +57,12 @@ def short_name(job: str) -> str:
 def message_id(job: str, shard_id: str) -> str:
     """Name a message so that Flower and the reconciling producer recognise it: the job's short name and the shard."""
     return f"{short_name(job)}:{shard_id}"
+
+
+def label(task: ShardTask) -> str:
+    """What a monitor such as Flower shows as a message's arguments: the job, and how much of it this is."""
+    job = task.job if len(task.job) <= LONGEST_NAME else f"{task.job[:12]}…{task.job[13 - LONGEST_NAME :]}"
+    return f"{job}, {len(task.videos)} video{'s' * (len(task.videos) != 1)}"
 
 
 class Messages:
@@ -47,10 +77,10 @@ class Messages:
 
     def write(self, task: ShardTask, turn: Turn) -> tuple[str, str]:
         """Write a shard as a message; returns its id and its text."""
-        name, words = f"{turn.job}:{task.shard_id}", f"({len(task.videos)} videos of {task.job})"
-        headers, properties, _, _ = self._headers_of(name, TASK, argsrepr=words, kwargsrepr="{}", ignore_result=None)
+        name = f"{turn.job}:{task.shard_id}"
+        headers, properties, _, _ = self._headers_of(name, TASK, argsrepr=label(task), kwargsrepr="{}", ignore_result=None)
         body = f"{self._before}{task.model_dump_json()}{self._after}".encode()
-        headers |= {"once": True, "sent_at": round(time.time(), 3), **turn.headers}
+        headers |= {"once": True, "sent_at": round(time.time(), 3), **turn.headers, **(_carried.get() or {})}
         if len(body) >= COMPRESSED_FROM:
             body, headers["compression"] = compress(body, "zstd")
         properties["delivery_mode"] = PERSISTENT

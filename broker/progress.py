@@ -7,9 +7,11 @@ from celery import Celery
 
 from broker.queues import redis_of
 from schemas.model import content_name
+from schemas.redaction import Redactor
 
 KEPT_SECONDS = 7 * 24 * 3600
 FAULTS_KEPT = 20
+HIDE_SECRETS = Redactor()
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +62,7 @@ class Progress:
 def report_fault(app: Celery, message: str) -> None:
     """Say why a worker left or put a shard back, for the operator who asks."""
     with redis_of(app) as redis:
-        redis.pipeline().lpush("framefleet:faults", message).ltrim("framefleet:faults", 0, FAULTS_KEPT - 1).expire(
+        redis.pipeline().lpush("framefleet:faults", HIDE_SECRETS(message)).ltrim("framefleet:faults", 0, FAULTS_KEPT - 1).expire(
             "framefleet:faults", KEPT_SECONDS
         ).execute()
 

@@ -27,6 +27,7 @@ from fleet.proven import keep_proof
 from fleet.reads import reads_of
 from fleet.report import print_audit, print_reads, print_status, say
 from fleet.running import EXIT_FAILED, EXIT_SOME_DEAD, err, out, run
+from fleet.spoken import speak_as_asked, traced
 from fleet.status import status_of
 from fleet.steering import add_steering
 from fleet.torture.command import torture
@@ -199,7 +200,9 @@ def print_model(model: Model) -> None:
 def main() -> None:
     """Run the command line; what goes wrong is said in a sentence or two."""
     try:
-        app()
+        speak_as_asked(err)
+        with traced(sys.argv[1:]):
+            app()
     except (FleetError, StoreError) as error:
         err.print(f"framefleet: {error}", soft_wrap=True)
         sys.exit(EXIT_FAILED)

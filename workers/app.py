@@ -4,6 +4,7 @@ import atexit
 import logging
 import os
 import sys
+import threading
 import warnings
 from contextlib import suppress
 from typing import Any, NoReturn
@@ -15,6 +16,8 @@ from celery.worker import state
 from broker.app import make_app
 from broker.progress import report_fault
 from schemas.errors import EngineDiedError, FleetError, OperatorError
+from schemas.redaction import secrets_in
+from workers.logs import write_lines
 from workers.settings import read_settings
 from workers.tasks import EXIT_ENGINE_DIED, EXIT_UNFIT, CaptionShard
 
@@ -27,17 +30,16 @@ log = logging.getLogger(__name__)
 
 
 @setup_logging.connect  # type: ignore[untyped-decorator]
-def log_plainly(**_: Any) -> None:
+def log_lines(**_: Any) -> None:
     """One line an event on standard error; Celery's banner and per-task chatter stay out of it."""
-    logging.basicConfig(format="%(asctime)s %(levelname)s %(name)s: %(message)s", level=logging.INFO)
-    for noisy in ("celery", "httpx", "kombu", "amqp"):
-        logging.getLogger(noisy).setLevel(logging.WARNING)
-    logging.getLogger("celery.app.trace").setLevel(logging.ERROR)  # tells a second time, with traceback, of every shard put back
+    sys.__stdout__ = None  # type: ignore[misc]  # Celery says there, past all logging, that it was told to end
+    write_lines(settings, secrets=secrets_in(os.environ), everywhere={"worker": CaptionShard.worker})
 
 
 @worker_init.connect  # type: ignore[untyped-decorator]
 def open_room(**_: Any) -> None:
     """Get ready before the first message is taken. Celery would swallow any error but an exit, and take messages that nobody can work."""
+    log_lines()  # Celery asks for it only later
     try:
         caption_shard.open(settings, app)
     except EngineDiedError as error:
@@ -59,6 +61,8 @@ def _leave(error: Exception, status: int) -> NoReturn:
 @worker_shutting_down.connect  # type: ignore[untyped-decorator]
 def drain_room(**_: Any) -> None:
     """Begin to leave: a grace is all there is."""
+    words = "this worker is told to end: it finishes or hands back what it has within %g s"
+    threading.Thread(target=log.info, args=(words, settings.grace_seconds), daemon=True).start()  # a signal may have come amid a write
     caption_shard.drain()
 
 

@@ -1,8 +1,8 @@
 """One attempt at a shard, as the fleet watches it: its claim, its trial, its place in the black box, and whether to stop."""
 
 import logging
-from collections.abc import Sequence
-from contextlib import suppress
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass, field
 from time import monotonic
 
@@ -14,6 +14,7 @@ from schemas.control import ControlState
 from schemas.errors import ClaimLostError, DoubtedError, DroppedError, HandedBackError, OperatorError
 from schemas.reasons import FLEETS_FAULTS, Stage
 from schemas.task import ShardTask
+from schemas.video import VideoRef
 from storage.job import Job
 from workers.blackbox import Place, Step
 from workers.controls import Controls
@@ -21,7 +22,9 @@ from workers.drain import Drain
 from workers.figures import Figures
 from workers.health import Health
 from workers.judgement import failure_of, failures_of
+from workers.logs import about, note
 from workers.pipeline import Outcome
+from workers.tracing import UNTRACED, ShardTrace, Tracing
 from workers.watch import Watch
 
 BELIEVED_AT = 3
@@ -45,6 +48,7 @@ class Surroundings:
     breaker: Breaker
     figures: Figures
     health: Health
+    tracing: Tracing
 
 
 @dataclass(slots=True)
@@ -60,6 +64,7 @@ class ShardAttempt(Watch):
     job: Job | None = None
     """Known once its spec was read."""
     trial: Trial = field(default_factory=lambda: Trial(attempts=1))
+    trace: ShardTrace = UNTRACED
     _step: Step | None = None
     _fine: list[str] = field(default_factory=list)
     _told: bool = False
@@ -70,6 +75,12 @@ class ShardAttempt(Watch):
         self._note(None, None)
         with suppress(OperatorError):
             self.trial = self.trials.begin(self.task.shard_id, tag=self.tag, worker=self.around.worker)
+        note(attempt=self.trial.attempts)
+
+    def traced(self, headers: Mapping[str, str]) -> AbstractContextManager[None]:
+        """Trace the attempt while the block runs; `headers` came with its message."""
+        self.trace = self.around.tracing.shard(self.task, message=self._name, attempt=self.trial.attempts, headers=headers)
+        return self.trace.attempt()
 
     @property
     def serial(self) -> bool:  # type: ignore[override]  # it is asked, never set
@@ -96,12 +107,15 @@ class ShardAttempt(Watch):
         if self._step and (stage, place) == (self._step.stage, self._step.place):
             return
         self._note(stage, place)
+        note(video=None if place is None else name_of(self.task.videos[place]))
+        self.trace.at(stage, place)
         if self.serial and place is not None:
             with suppress(OperatorError):
                 self.trials.mark(self.task.shard_id, tag=self.tag, place=place, stage=stage)
 
     def judge(self, outcomes: Sequence[Outcome]) -> None:
         """Ask the breaker before anybody is called dead; what is fine is told once it is committed, since that may fail too."""
+        self.trace.judged(outcomes)
         failures = failures_of(outcomes, redriven=bool(self.task.earlier_letters))
         if not any(outcome.deaths for outcome in outcomes):
             self._fine = failures
@@ -155,10 +169,15 @@ class ShardAttempt(Watch):
     def ended(self, outcomes: Sequence[Outcome]) -> None:
         """Count what the commit made of the videos."""
         self.around.figures.ended(outcomes)
+        for outcome in outcomes:
+            log_deaths(outcome)
+        frames, letters = sum(len(one.records) for one in outcomes), sum(len(one.deaths) for one in outcomes)
+        log.info("committed: %d frames of %d videos, dead letters: %d, in %.1f s", frames, len(outcomes), letters, self._age_seconds)
 
     def took(self, stage: Stage, seconds: float) -> None:
         """Count how long something of a stage took."""
         self.around.figures.took(stage, seconds)
+        self.trace.took(stage, seconds)
 
     def refund(self) -> None:
         """Take the attempt back: nobody is to blame."""
@@ -189,3 +208,16 @@ class ShardAttempt(Watch):
     def _write(self, step: Step) -> None:
         self._step = step
         self.place.write(step)
+
+
+def log_deaths(outcome: Outcome) -> None:
+    """Say in a line what became of a video that is dead, wholly or in part."""
+    if outcome.deaths:
+        first, letters = outcome.deaths[0], len(outcome.deaths)
+        with about(video=name_of(first.video)):
+            log.info("dead, %s at %s: %s (letters: %d)", first.error.reason, first.error.stage, first.error, letters)
+
+
+def name_of(video: VideoRef) -> str:
+    """A video's own name, without where it lies."""
+    return video.uri.rpartition("/")[2]

@@ -1,7 +1,7 @@
 """What an operator can set about a worker; read once, at its start."""
 
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import BeforeValidator, Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict, SettingsError
@@ -10,13 +10,44 @@ from schemas.errors import OperatorError
 from workers.media.costs import ReadCosts
 
 EngineName = Literal["vllm", "opencv", "openai", "scripted"]
+S = TypeVar("S", bound=BaseSettings)
 
 
-class WorkerSettings(BaseSettings):
-    """Settings of one worker process, from `FRAMEFLEET_*` in the environment."""
+class LogSettings(BaseSettings):
+    """How a process logs, from `FRAMEFLEET_*` in the environment."""
 
     model_config = SettingsConfigDict(env_prefix="FRAMEFLEET_", frozen=True, extra="ignore")
 
+    log_format: Literal["text", "json"] = "text"
+    """Lines for people, or one JSON object a line."""
+    log_level: Annotated[Literal["debug", "info", "warning", "error"], BeforeValidator(str.lower)] = "info"
+    """What is said at least."""
+
+
+class TraceSettings(BaseSettings):
+    """Whether a process is traced, from OpenTelemetry's own variables; its library reads those that say how."""
+
+    model_config = SettingsConfigDict(env_prefix="OTEL_", frozen=True, extra="ignore")
+
+    traces_exporter: str = ""
+    exporter_otlp_endpoint: str = ""
+    exporter_otlp_traces_endpoint: str = ""
+    sdk_disabled: str = ""
+
+    @property
+    def wanted(self) -> bool:
+        """Whether spans are to be sent somewhere; `OTEL_TRACES_EXPORTER` has the last word."""
+        if self.sdk_disabled.lower() == "true":
+            return False
+        asked = self.traces_exporter or ("otlp" if self.exporter_otlp_endpoint or self.exporter_otlp_traces_endpoint else "none")
+        return "otlp" in {one.strip() for one in asked.split(",")}
+
+
+class WorkerSettings(LogSettings):
+    """Settings of one worker process, from `FRAMEFLEET_*` in the environment."""
+
+    traces: TraceSettings = Field(default_factory=TraceSettings)
+    """From `OTEL_*` variables."""
     broker_url: str = "redis://localhost:6379/0"
     engine: EngineName = "opencv"
     shards_at_once: Annotated[int, Field(ge=1, le=256)] = 8
@@ -93,8 +124,21 @@ def read_settings() -> WorkerSettings:
     Raises:
         OperatorError: a variable says something that makes no sense.
     """
+    return _read(WorkerSettings)
+
+
+def read_log_settings() -> LogSettings:
+    """Read how to log, for commands that are no worker.
+
+    Raises:
+        OperatorError: a variable says something that makes no sense.
+    """
+    return _read(LogSettings)
+
+
+def _read(kind: type[S]) -> S:
     try:
-        return WorkerSettings()
+        return kind()
     except SettingsError as error:
         raise OperatorError(f"{error}: FRAMEFLEET_VLLM_ARGS must be a JSON object.") from error
     except ValidationError as error:

@@ -18,6 +18,7 @@ from celery.worker import state
 from broker import TASK
 from broker.breaker import BreakerWatch
 from broker.lease import Leases
+from broker.messages import carried_by, carrying
 from broker.progress import Tally, report_fault
 from broker.queues import ShardQueue
 from broker.trials import Trial, Trials
@@ -46,9 +47,11 @@ from workers.ceiling import Ceilings
 from workers.controls import Controls
 from workers.drain import Drain
 from workers.engines import open_engine
+from workers.events import ShardRequest, Telling, Told, Words
 from workers.exporter import SeenBreaker, serve_worker
 from workers.figures import Figures
 from workers.health import Health
+from workers.logs import about
 from workers.metered import Meter, Metered
 from workers.metrics import Reporter
 from workers.pipeline import ShardRun
@@ -56,6 +59,7 @@ from workers.poison import condemn
 from workers.pulse import Pulse
 from workers.room import Room
 from workers.settings import WorkerSettings
+from workers.tracing import open_tracing
 
 EXIT_UNFIT = 4
 """Exit status of a worker that found itself unfit; its messages are back in the queue."""
@@ -83,6 +87,7 @@ class CaptionShard(Task):  # type: ignore[misc]  # celery has no types
     """Captions the shard in a message. One instance serves all threads of a worker."""
 
     name = TASK
+    Request = ShardRequest
     worker = f"{socket.gethostname()}:{os.getpid()}"
 
     def open(self, settings: WorkerSettings, app: Celery) -> None:
@@ -94,14 +99,16 @@ class CaptionShard(Task):  # type: ignore[misc]  # celery has no types
         dollars = settings.gpu_dollars_per_hour
         self._pulse = Pulse(self.worker, self._room, meter, Ceilings(settings.ceiling_dir), dollars_per_hour=dollars)
         breaker = SeenBreaker(app, units=settings.breaker_units)
-        self._reporter = Reporter(app, self._pulse, look=BreakerWatch(breaker).look)
+        self._telling = Telling(self._box.steps)
+        self._reporter = Reporter(app, self._pulse, look=self._telling.after(BreakerWatch(breaker).look))
         self._queue = ShardQueue(app)
         self._alone = Alone()
         self._alike = settings.workers_alike
         self._engine_died, self._blaming = False, threading.Lock()
         leases = Leases(app, stall_seconds=settings.longest_stall_seconds, stalled=self._stalled)
         drain = Drain(settings.grace_seconds, last_resort=self._hand_back)
-        self._around = Surroundings(self.worker, leases, drain, Controls(), breaker, figures, health)
+        tracing = open_tracing(settings.traces, service="framefleet-worker", instance=self.worker)  # after the fork server
+        self._around = Surroundings(self.worker, leases, drain, Controls(), breaker, figures, health, tracing)
         self._exporter = serve_worker(settings, self._pulse, figures, draining=lambda: drain.begun, breaker_open=lambda: breaker.open)
         health.ready()
 
@@ -118,11 +125,17 @@ class CaptionShard(Task):  # type: ignore[misc]  # celery has no types
         self._around.leases.close()
         self._reporter.close()
         self._room.close()
+        self._around.tracing.close()
 
-    def run(self, message: dict[str, Any]) -> None:
+    def run(self, message: dict[str, Any]) -> Words:
         """Work one shard; the message is acknowledged when this returns and goes back to the queue when it raises Reject."""
+        job, _, shard = str(self.request.id).partition(":")
+        with about(job=job, shard=shard):
+            return self._run(message)
+
+    def _run(self, message: dict[str, Any]) -> Words:
         try:
-            self._hold(ShardTask.model_validate(message), self.request.properties["delivery_tag"])
+            return self._hold(ShardTask.model_validate(message), self.request.properties["delivery_tag"])
         except Reject:
             raise
         except Exception as error:  # of any other Celery would acknowledge a shard that is not done; another version may understand it
@@ -130,7 +143,7 @@ class CaptionShard(Task):  # type: ignore[misc]  # celery has no types
             self._around.drain.sleep(UNSUITABLE_SECONDS)
             raise Reject(error, requeue=True) from error
 
-    def _hold(self, task: ShardTask, tag: str) -> None:
+    def _hold(self, task: ShardTask, tag: str) -> Words:
         lease = self._around.leases.hold(tag, patience_seconds=task.changes.patience_seconds)
         self._around.figures.claimed(self.request.get("sent_at"))
         try:
@@ -138,19 +151,22 @@ class CaptionShard(Task):  # type: ignore[misc]  # celery has no types
                 attempt = ShardAttempt(task, tag, hold, place, Trials(self.app, task.job), self._around)
                 attempt.begin()
                 self._around.figures.begun(attempt.trial.attempts)
-                self._try(attempt)
+                with self._telling.of(self.request.id, task, tag=tag, attempts=attempt.trial.attempts) as told:
+                    return self._try(attempt, told)
         except ClaimLostError:
             self._around.figures.lease_lost()
+            return Words()
 
-    def _try(self, attempt: ShardAttempt) -> None:
+    def _try(self, attempt: ShardAttempt, told: Told) -> Words:
         """Work a shard, and turn each kind of failure into what becomes of its message."""
         try:
-            with self._around.figures.attempt():
-                self._work(attempt)
+            with self._around.figures.attempt(), attempt.traced(carried_by(self.request)):
+                return told.ended(self._work(attempt, told))
         except ClaimLostError as error:
-            log.warning("shard %s is left: %s", attempt.task.shard_id, error)
-        except DroppedError:
+            log.warning("the shard is left: %s", error)
+        except DroppedError as error:
             attempt.refund()
+            told.put_back(error)
         except HandedBackError as error:
             self._hand_over(attempt, error)
         except UnsuitableError as error:
@@ -164,10 +180,11 @@ class CaptionShard(Task):  # type: ignore[misc]  # celery has no types
         except (TransientError, StoreUnavailable) as error:
             self._put_back(attempt, error)
         except Exception as error:
-            log.exception("shard %s of %s failed unexpectedly", attempt.task.shard_id, attempt.task.job)
+            log.exception("the shard failed unexpectedly")
             self._put_back(attempt, error)
+        return Words()  # it is told already, or others will tell
 
-    def _work(self, attempt: ShardAttempt) -> None:
+    def _work(self, attempt: ShardAttempt, told: Told) -> list[ShardTask]:
         task, trial = attempt.task, attempt.trial
         if self._around.drain.begun:
             raise HandedBackError("This worker is told to end.")
@@ -175,15 +192,17 @@ class CaptionShard(Task):  # type: ignore[misc]  # celery has no types
         attempt.check()
         spec = spec_of(attempt.job, task.recipe_id)
         made = Attempt(number=trial.attempts, worker=self.worker, at=datetime.now(UTC))
-        run = ShardRun(task, attempt.job, spec, self._room, made, self._counter(task.job), attempt)
+        run = ShardRun(task, attempt.job, spec, self._room, made, self._counter(task.job, told), attempt)
         beside = self._alone.by_itself if trial.suspect else self._alone.side_by_side
         with beside(check=attempt.check), self._pulse.at_work(spec.recipe):
             children = self._children(run, trial)
-        for child in children:
-            self._queue.send(child)
+        with carrying(attempt.trace.headers):
+            for child in children:
+                self._queue.send(child)
         attempt.settled()
         self._reporter.count(task.job, Tally(shards=1))
         self._reporter.flush()  # before the ack, so that an empty queue means exact figures
+        return children
 
     def _children(self, run: ShardRun, trial: Trial) -> list[ShardTask]:
         """Work the shard. Who is to blame for a dead engine is said once, and before a shard that only waited for its turn gets it."""
@@ -200,11 +219,12 @@ class CaptionShard(Task):  # type: ignore[misc]  # celery has no types
                         blame(self.app, self._box.steps(), how="engine died")
             raise
 
-    def _counter(self, job: str) -> Callable[[Tally], None]:
+    def _counter(self, job: str, told: Told) -> Callable[[Tally], None]:
         def count(tally: Tally) -> None:
             self._around.leases.progress()
             self._around.health.moved()
             self._reporter.count(job, tally)
+            told.count(tally)
 
         return count
 
@@ -226,7 +246,7 @@ class CaptionShard(Task):  # type: ignore[misc]  # celery has no types
     def _put_back(self, attempt: ShardAttempt, error: Exception, *, seconds: float | None = None) -> None:
         """Hold the shard back for a moment, its lease alive, then give it to whoever asks."""
         number = attempt.trial.attempts
-        log.warning("shard %s goes back to the queue after attempt %d: %s", attempt.task.shard_id, number, error)
+        log.warning("the shard goes back to the queue after attempt %d: %s", number, error)
         attempt.put_back()
         attempt.failed(error)
         self._complain(f"{error} Trying again.")

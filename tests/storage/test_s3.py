@@ -15,7 +15,7 @@ from werkzeug.serving import make_server
 from werkzeug.wrappers import Response
 
 from schemas.errors import OperatorError
-from storage import ObjectChanged, ObjectDenied, ObjectMissing, Store, StoreUnavailable, open_store
+from storage import ObjectChanged, ObjectDenied, ObjectMissing, Store, StoreError, StoreUnavailable, open_store
 from storage.s3 import _region_of
 
 STRANGE_KEYS = ["/lead", "a//b", "a/./b", "./x", "../x", "c/..", "tab\tx", "del\x7f"]
@@ -211,10 +211,21 @@ def test_a_listing_that_makes_no_sense_is_no_end_of_it(answer: str, s3_bucket: s
             list(store.pages())
 
 
+def test_a_token_that_the_server_tells_back_is_not_told_on(s3_bucket: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    answer = "<Error><Code>ExpiredToken</Code><Message>It has expired.</Message><Token-0>IQoJb3JpZ2luX2VjE</Token-0></Error>"
+    with canned(answer, status=400) as url:
+        monkeypatch.setenv("AWS_ENDPOINT_URL", url)
+        store = open_store(s3_bucket)
+        for ask in (lambda: store.get("a"), lambda: store.create("a", b"x")):
+            with pytest.raises(StoreError, match="ExpiredToken") as caught:
+                ask()
+            assert "IQoJ" not in str(caught.value)
+
+
 @contextmanager
-def canned(answer: str) -> Iterator[str]:
+def canned(answer: str, *, status: int = 200) -> Iterator[str]:
     """A server that gives the same answer to everything."""
-    app = Response(answer, content_type="application/xml")
+    app = Response(answer, status, content_type="application/xml")
     server = make_server("127.0.0.1", 0, app, threaded=True)
     thread = threading.Thread(target=server.serve_forever)
     thread.start()

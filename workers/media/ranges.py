@@ -4,6 +4,7 @@ import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextvars import copy_context
 from dataclasses import dataclass
 from functools import cache
 from itertools import islice
@@ -131,7 +132,7 @@ class StoreSource:
     def _fetch_ahead(self) -> None:
         while self._planned and self._make_room(_length(self._planned[0]), also_unread=False):
             start, end = self._planned.popleft()
-            self._segments.append(Segment(start, end, fetchers().submit(self._fetch, start, end)))
+            self._segments.append(Segment(start, end, fetchers().submit(copy_context().run, self._fetch, start, end)))
 
     def _make_room(self, size_bytes: int, *, also_unread: bool) -> bool:
         """Forget the oldest segments until there is room for another; says whether there is."""
