@@ -9,7 +9,8 @@ import pytest
 import redis
 from builders import HandmadeJob, film, new_store
 from fleet_runs import free_port, redis_server, wait_until
-from rendered import RENDERINGS, Manifest, environment, of_kind, pod_templates
+from helm_python import HelmError
+from rendered import RELEASE, RENDERINGS, Manifest, environment, of_kind, pod_templates, render, workers
 
 from broker.address import Address
 from broker.app import make_app
@@ -49,6 +50,21 @@ def test_workers_follow_the_open_shards(name: str) -> None:
         assert wanted(1) > 0  # the first shard wakes the fleet
         assert wanted(10_000_000) > spec["maxReplicaCount"] >= wanted(1)
         assert spec["triggers"][0]["name"] == "open"
+
+
+@pytest.mark.parametrize("name", SCALED)
+def test_workers_that_are_full_ask_for_more_as_soon_as_shards_wait(name: str) -> None:
+    pods = workers(name)
+    for spec in scaled(name):
+        component = spec["scaleTargetRef"]["name"].removeprefix(f"{RELEASE}-framefleet-")
+        at_once = int(environment(pods[component]["containers"][0])["FRAMEFLEET_SHARDS_AT_ONCE"])
+        assert formula_of(spec)(10 * at_once) >= 10
+        assert formula_of(spec)(15 * at_once) > 11  # a tenth is within the autoscaler's tolerance
+
+
+def test_more_shards_per_worker_than_it_works_at_once_are_refused() -> None:
+    with pytest.raises(HelmError, match=r"shardsPerWorker \(9\) must not be more than shardsAtOnce \(8\)"):
+        render({"workers": {"gpu": {"autoscaling": {"shardsPerWorker": 9}}}})
 
 
 @pytest.mark.parametrize("name", SCALED)
