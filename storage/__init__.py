@@ -8,7 +8,8 @@ StoreError
 """
 
 import os.path
-from collections.abc import Iterator
+import re
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Protocol
@@ -52,8 +53,8 @@ class Page:
     keys: list[str]
     sizes: list[int]
     """In bytes."""
-    etags: list[str]
-    modified: list[str]
+    etags: Sequence[str]
+    modified: Sequence[str]
     """ISO 8601 in UTC, such as 2026-11-21T17:35:05.000Z; empty where the store does not say."""
     classes: list[str]
     """Storage classes as S3 names them; empty where the store has none."""
@@ -150,6 +151,9 @@ def split_uri(uri: str) -> tuple[str, str]:
             raise _unknown(uri)
 
 
+_MISTYPED = re.compile(r"(s3|file|memory|http|https|gs):/?(?!/)")
+
+
 def _scheme_and_place(url: str) -> tuple[str, str]:
     """What stands before and after `://`; a path becomes absolute and loses its `..`, but keeps its symbolic links."""
     scheme, found, place = url.partition("://")
@@ -157,6 +161,9 @@ def _scheme_and_place(url: str) -> tuple[str, str]:
         return scheme, place
     if found and place and not place.startswith("/"):
         message = f"{url!r} has no absolute path: write file:///folder with three slashes, or the bare path."
+        raise OperatorError(message)
+    if not found and _MISTYPED.match(url):
+        message = f"{url!r} has one slash behind its colon: write s3://bucket/prefix with two, or ./{url} for a folder of that name."
         raise OperatorError(message)
     return "file", os.path.abspath((place or "/") if found else url)  # noqa: PTH100 - pathlib either keeps `..` or follows links
 

@@ -1,23 +1,20 @@
 """The objects in S3's answer to ListObjectsV2, column by column, for a small part of the CPU that botocore takes.
 
-Raw `<` begins nothing but a tag in XML without `<!`, so that a simple element is found by a pattern, and a column is whole if it has as
-many values as there are objects. An answer that is not so simple is read by a parser, row by row.
+An answer as AWS writes it is read all at once (`storage/rows.py`). In others raw `<` begins nothing but a tag too, where there is no `<!`,
+so that a simple element is found by a pattern, and a column is whole if it has as many values as there are objects. An answer that is not
+so simple is read by a parser, row by row.
 """
 
 import re
+from collections.abc import Sequence
 from urllib.parse import unquote_plus
 from xml.etree import ElementTree as ET
 
 from storage import Page
+from storage.rows import read_rows
 
 _OPEN, _CLOSE = "<Contents>", "</Contents>"
 NAMES = ("Key", "Size", "ETag", "LastModified", "StorageClass")
-_ROW = re.compile(
-    r"<Contents><Key>([^<]*)</Key><LastModified>([^<]*)</LastModified><ETag>([^<]*)</ETag>"
-    r"(?:<Checksum(?:Algorithm|Type)>[^<]*</Checksum(?:Algorithm|Type)>)*<Size>([^<]*)</Size>"
-    r"<StorageClass>([^<]*)</StorageClass></Contents>"
-)
-"""An object as AWS writes it, whose order others need not keep."""
 _COLUMNS = tuple(re.compile(rf"<{name}>([^<]*)") for name in NAMES)
 _LETTERS = {"&quot;": '"', "&#34;": '"', "&apos;": "'", "&#39;": "'", "&lt;": "<", "&gt;": ">"}
 _ENCODED_KEYS = "<EncodingType>url</EncodingType>"
@@ -40,6 +37,21 @@ def read_contents(body: bytes) -> tuple[Page, bytes]:
         raise Unreadable(message) from error
 
 
+def read_ending(rest: bytes) -> tuple[str | None, bool | None]:
+    """From where the listing goes on, and whether it does; None for what the rest of an answer does not say.
+
+    Raises:
+        Unreadable: it is broken off.
+    """
+    try:
+        root = ET.fromstring(rest)  # noqa: S314 - as below
+    except ET.ParseError as error:
+        message = f"the listing's answer cannot be read ({error})"
+        raise Unreadable(message) from error
+    goes_on = root.findtext("{*}IsTruncated", "") if root.tag.endswith("ListBucketResult") else ""
+    return root.findtext("{*}NextContinuationToken"), {"true": True, "false": False}.get(goes_on)
+
+
 def _read(body: bytes) -> tuple[Page, bytes]:
     text = body.decode()
     found = None if "\r" in text or ("!" in text and "<!" in text) else _columns(text)
@@ -49,22 +61,17 @@ def _read(body: bytes) -> tuple[Page, bytes]:
     return _page(found, encoded=_ENCODED_KEYS in rest), rest.encode()
 
 
-def _columns(text: str) -> list[list[str]] | None:
+def _columns(text: str) -> list[Sequence[str]] | None:
     """The values of all columns, or None where an object lacks one or the answer has a shape of its own."""
-    count = text.count(_OPEN)
-    if not count or text.rfind(_OPEN) > text.rfind(_CLOSE) or "<ListBucketResult" not in text:
+    if text.rfind(_OPEN) > text.rfind(_CLOSE) or "<ListBucketResult" not in text:
         return None
-    columns = [_plain(column) for column in _raw(text, count)]
-    return columns if {len(column) for column in columns} == {count} else None
+    return read_rows(text) or _by_patterns(text)
 
 
-def _raw(text: str, count: int) -> list[list[str]]:
-    """The columns as they are written: at one go where every object is written as AWS does it."""
-    rows = _ROW.findall(text)
-    if len(rows) != count:
-        return [column.findall(text) for column in _COLUMNS]
-    keys, modified, etags, sizes, classes = (list(column) for column in zip(*rows, strict=True))
-    return [keys, sizes, etags, modified, classes]
+def _by_patterns(text: str) -> list[Sequence[str]] | None:
+    count = text.count(_OPEN)
+    columns: list[Sequence[str]] = [_plain(column.findall(text)) for column in _COLUMNS]
+    return columns if count and {len(column) for column in columns} == {count} else None
 
 
 def _plain(values: list[str]) -> list[str]:
@@ -93,10 +100,10 @@ def _parsed(body: bytes) -> tuple[Page, bytes]:
     return _page(columns, encoded=root.findtext(f"{space}EncodingType") == "url"), ET.tostring(root)
 
 
-def _page(columns: list[list[str]], *, encoded: bool) -> Page:
+def _page(columns: Sequence[Sequence[str]], *, encoded: bool) -> Page:
     keys, sizes, etags, modified, classes = columns
     if encoded and ("%" in (text := "".join(keys)) or "+" in text):
         keys = [unquote_plus(key) for key in keys]
     if len(set(classes)) == 1:
         classes = [classes[0]] * len(classes)  # one string instead of a thousand, for pages that wait
-    return Page(keys, [int(size) for size in sizes], etags, modified, classes)
+    return Page(list(keys), list(map(int, sizes)), etags, modified, list(classes))

@@ -92,7 +92,8 @@ class LocalStore:
                     meaning = ObjectDenied
                 case _:
                     meaning = StoreUnavailable
-            message = f"{self.url}/{key}: {error.strerror}"
+            said = f"{error.filename} is a file where a folder must be" if isinstance(error, FileExistsError) else error.strerror
+            message = f"{self.url}/{key}: {said}"
             raise meaning(message) from error
 
 

@@ -27,16 +27,17 @@ def objects_of(pages: Iterable[Page]) -> Iterator[ObjectMeta]:
 
 def below(prefix: str, page: Page) -> Page | None:
     """The page's objects, named from below a prefix and without markers of folders, `a/`; None where it has nothing else."""
-    objects = [path[-1:] != "/" for path in page.keys]
-    if not all(objects):
+    if "/\n" in "\n".join([*page.keys, ""]):  # or a key has these letters itself
+        objects = [path[-1:] != "/" for path in page.keys]
         page = Page(*(list(compress(column, objects)) for column in _columns(page)))
-    return replace(page, keys=[path[len(prefix) :] for path in page.keys]) if page.keys else None
+    begin = len(prefix)
+    return replace(page, keys=[path[begin:] for path in page.keys] if begin else page.keys) if page.keys else None
 
 
 def cut(page: Page, rows: int) -> Page:
     """The first rows of a page."""
-    return Page(*(column[:rows] for column in _columns(page)))
+    return page if rows == len(page.keys) else Page(*(column[:rows] for column in _columns(page)))
 
 
-def _columns(page: Page) -> list[list[Any]]:
+def _columns(page: Page) -> list[Any]:
     return [page.keys, page.sizes, page.etags, page.modified, page.classes]

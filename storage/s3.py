@@ -26,8 +26,10 @@ from obstore.auth.boto3 import Boto3CredentialProvider
 from obstore.store import S3Store as Bucket
 
 from schemas.errors import OperatorError
+from schemas.redaction import Redactor
 from storage import ObjectChanged, ObjectDenied, ObjectMeta, ObjectMissing, Page, StoreError, StoreUnavailable
-from storage.contents import Unreadable, read_contents
+from storage.contents import Unreadable
+from storage.listings import Answer, Listings
 from storage.pages import below, objects_of
 
 if TYPE_CHECKING:
@@ -45,6 +47,7 @@ CREATE_TRIES = 5
 PAGE_KEYS = 1000
 """How many objects S3 shows in one answer at most."""
 
+HIDE_SECRETS = Redactor()
 _LOADER = botocore.loaders.create_loader()
 """Shared, since reading what S3 is takes 100 ms each time."""
 _CONFIG = Config(
@@ -71,6 +74,7 @@ class S3Store:
         self._bucket = bucket
         self._prefix = f"{prefix}/" if prefix else ""
         self._session, self._client = _connect(bucket)
+        self._listings = Listings(self._client)
         self._objects = _open_bucket(bucket, self._session, self._client)
 
     def head(self, key: str) -> ObjectMeta:
@@ -111,7 +115,7 @@ class S3Store:
         if most < PAGE_KEYS:  # more than that S3 never sends
             asked["MaxKeys"] = most
         for answer in self._answers(prefix, asked):
-            if found := below(self._prefix, answer["Page"]):
+            if found := below(self._prefix, answer.page):
                 yield found
 
     def list(self, prefix: str = "", *, start_after: str = "") -> Iterator[ObjectMeta]:
@@ -147,17 +151,17 @@ class S3Store:
         with self._errors(key):
             obstore.put(self._objects, self._prefix + key, body, mode="overwrite", use_multipart=False, attributes={"sha256": sha256})
 
-    def _answers(self, prefix: str, asked: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    def _answers(self, prefix: str, asked: dict[str, Any]) -> Iterator[Answer]:
         ended = False
         while not ended:
             with self._errors(prefix):
-                answer: dict[str, Any] = self._client.list_objects_v2(**asked)
+                answer = self._listings.answer(asked)
             yield answer
-            token, ended = answer.get("NextContinuationToken"), answer.get("IsTruncated") is False
-            if not ended and token in {None, asked.get("ContinuationToken")}:
+            ended = answer.goes_on is False
+            if not ended and answer.token in {None, asked.get("ContinuationToken")}:
                 message = f"{self.url}/{prefix}: its listing goes on, but the store does not say from where."
                 raise StoreUnavailable(message)
-            asked = asked | {"ContinuationToken": token}
+            asked = asked | {"ContinuationToken": answer.token}
 
     def _check_name(self, key: str) -> None:
         if _NOT_FOR_OBSTORE.search(self._prefix + key):
@@ -206,7 +210,7 @@ class S3Store:
         try:
             yield
         except (FileNotFoundError, exceptions.BaseError, ClientError, BotoCoreError, ResponseParserError, Unreadable) as error:
-            message = f"{self.url}/{key}: {str(error).partition(chr(10))[0]}"
+            message = f"{self.url}/{key}: {HIDE_SECRETS(str(error).partition(chr(10))[0])}"
             raise self._meaning(error)(message) from error
 
     def _meaning(self, error: Exception) -> type[StoreError]:
@@ -248,7 +252,6 @@ def _connect(bucket: str) -> tuple[boto3.Session, Any]:
     except BotoCoreError as error:
         message = f"s3://{bucket} cannot be opened: {error}"
         raise OperatorError(message) from error
-    client.meta.events.register("before-parse.*.ListObjectsV2", _read_listing)  # with this name before botocore looks for errors
     return session, client
 
 
@@ -288,9 +291,3 @@ def _open_bucket(bucket: str, session: boto3.Session, client: Any) -> Bucket:
             "backoff": {"init_backoff": timedelta(milliseconds=100), "max_backoff": timedelta(seconds=3), "base": 2},
         },
     )
-
-
-def _read_listing(response_dict: dict[str, Any], customized_response_dict: dict[str, Any], **_: object) -> None:
-    """Read a page's objects before botocore does, which takes many times the CPU."""
-    if response_dict["status_code"] == HTTPStatus.OK:
-        customized_response_dict["Page"], response_dict["body"] = read_contents(response_dict["body"])

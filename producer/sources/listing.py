@@ -7,15 +7,17 @@ from contextlib import closing, contextmanager
 from itertools import chain, islice
 from pathlib import Path
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from producer.sources import Batch
+from producer.sources import MANIFEST_SUFFIXES, Batch
 from producer.sources.selection import causes_of
 from producer.sources.spans import THREADS, in_order
 from schemas.errors import OperatorError
 from schemas.job import Selection
 from storage import ObjectDenied, ObjectMissing, Page, Store, StoreUnavailable, open_store, split_uri
+from storage.even import Even
 
 BATCH_ROWS = 65_536
 GROWTH = 4
@@ -73,7 +75,7 @@ class Listing:
         )
         return Batch(
             uris=pc.binary_join_element_wise(f"{store.url}/", paths, ""),
-            etags=pa.array(chain.from_iterable(page.etags for page in pages), pa.string()),
+            etags=_strings([page.etags for page in pages]),
             sizes=sizes,
             causes=causes,
             cursor_at=lambda row: str(paths[row]),
@@ -83,9 +85,9 @@ class Listing:
         """When objects were changed, if it matters."""
         if not (self._selection.modified_after or self._selection.modified_before):
             return None
-        moments = pa.array((moment or None for page in pages for moment in page.modified), pa.string())
+        moments = _strings([page.modified for page in pages])
         try:
-            return moments.cast(pa.timestamp("ms", tz="UTC"))
+            return pc.if_else(pc.equal(moments, ""), None, moments).cast(pa.timestamp("ms", tz="UTC"))
         except pa.ArrowInvalid as error:
             raise OperatorError(
                 f"{self._source} shows a date of change that cannot be read ({error}): choose without dates, or use a manifest."
@@ -104,6 +106,16 @@ class Listing:
             ) from error
         except StoreUnavailable as error:
             raise OperatorError(f"{self._source} cannot be listed now ({error}); run the same command again to go on from here.") from error
+
+
+def _strings(columns: Sequence[Sequence[str]]) -> pa.StringArray:
+    """Put columns together; those of one length are put together as they lie there."""
+    even = [column for column in columns if isinstance(column, Even)]
+    if len(even) < len(columns) or len({column.width for column in even}) != 1:
+        return pa.array(chain.from_iterable(columns), pa.string())
+    text = "".join(column.text for column in even).encode()
+    places = np.arange(0, len(text) + 1, even[0].width, dtype=np.int32)
+    return pa.StringArray.from_buffers(len(places) - 1, pa.py_buffer(places), pa.py_buffer(text))
 
 
 def _in_words(skipped: Counter[str]) -> str:
@@ -127,6 +139,10 @@ def _open(source: str, *, after: str = "", threads: int = 1) -> tuple[Store, Gen
             return store, _all([] if after else [page])
     store = open_store(source)
     if store.url.startswith("file://") and not Path(store.url.removeprefix("file://")).is_dir():  # such as a share that is not mounted now
+        if Path(store.url.removeprefix("file://")).is_file():
+            suffixes = ", ".join(MANIFEST_SUFFIXES)
+            message = f"{source} is no folder, and by its name neither a video nor a manifest: those end in {suffixes}."
+            raise OperatorError(message)
         message = f"{store.url} is no folder."
         raise ObjectMissing(message)
     side_by_side = threads > 1 and store.url.startswith("s3://")

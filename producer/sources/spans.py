@@ -25,7 +25,7 @@ from storage import Page
 
 THREADS = 16
 AHEAD = 2 * STRIDE * THREADS
-"""How many pages are held or being fetched at most; a page of S3 takes some 350 KB."""
+"""How many pages are held or being fetched at most; a page of S3 takes some 250 KB."""
 ALONE = 4
 """How many pages are read before threads are started."""
 TRAIL = 2 * STRIDE

@@ -236,7 +236,7 @@ def test_a_source_that_cannot_be_listed_says_what_to_do(s3_server: S3Server, s3_
     with pytest.raises(OperatorError, match=r"There is no source.*name a folder"):
         open_source(f"{s3_bucket}-not/in", Selection()).check()
     (tmp_path / "file").write_bytes(b"")
-    with pytest.raises(OperatorError, match="There is no source"):
+    with pytest.raises(OperatorError, match="is no folder, and by its name neither"):
         list(open_source(str(tmp_path / "file"), Selection()).batches())
     s3_server.denied.add(s3_bucket)
     with pytest.raises(OperatorError, match="grant s3:ListBucket"):

@@ -3,15 +3,15 @@ import random
 from collections.abc import Sequence
 
 import pytest
-from builders import HandmadeJob, new_store, spec_of
+from builders import AT, RECIPE, HandmadeJob, new_store, spec_of
 
 from schemas.errors import OperatorError
-from schemas.job import PlanPartHeader
+from schemas.job import PlanPartHeader, Round, Why
 from schemas.task import ShardTask, shard_id
 from schemas.video import VideoRef
 from storage import Store
 from storage.job import Job
-from storage.ledger import Ledger, biggest_first
+from storage.ledger import Ledger, biggest_first, folder
 from storage.lines import zstd
 from storage.memory import MemoryStore
 from storage.slices import PREFIXES, TAIL_BYTES, pack, parse_head, parse_slice
@@ -129,6 +129,24 @@ def test_the_last_part_is_found_without_a_look_at_the_others() -> None:
     assert head is not None
     assert (head.header.part, head.header.shards_before, len(store.read)) == (2, 300, 1)
     assert ledger.last_head(1) is None
+
+
+def test_heads_are_read_from_a_part_on_without_a_look_at_those_before() -> None:
+    store = Counted()
+    ledger_of(store, PARTS)
+    for number, parts in ((1, [[shard(700)], [shard(701)]]), (2, [[shard(702)]])):
+        ledger_of(store, parts, number=number)
+        store.create(f"{folder(number)}round.json", a_round(number).model_dump_json().encode())
+    store.read.clear()
+    found = [(head.header.round, head.header.part) for head in Ledger(store, "memory://run").heads_from(0, 2)]
+    assert found == [(0, 2), (1, 0), (1, 1), (2, 0)]
+    assert len([key for key, _ in store.read if "/part-" in key]) == 4
+    assert [head.header.round for head in Ledger(store, "memory://run").heads_from(1, 1)] == [1, 2]
+
+
+def a_round(number: int) -> Round:
+    says = {"created_at": AT, "created_by": "ann", "framefleet": "0.1.0"}
+    return Round(number=number, why=Why.ADDED, recipe=RECIPE, recipe_id=RECIPE_ID, **says)
 
 
 def test_rounds_come_one_after_the_other_and_can_be_read_alone() -> None:
