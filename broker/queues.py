@@ -18,7 +18,7 @@ from redis.exceptions import TimeoutError as NoAnswerError
 
 from broker import QUEUE, TASK
 from broker.claims import Claims, Command, list_of
-from broker.messages import Messages, message_id, short_name
+from broker.messages import Messages, label, message_id, short_name
 from broker.prefixed import PrefixedRedis
 from broker.turns import EPOCH, TURNS
 from schemas.errors import BrokerAwayError
@@ -173,7 +173,7 @@ class ShardQueue:
     def _publish(self, tasks: Sequence[ShardTask]) -> int:
         with self._app.producer_or_acquire() as producer:
             for task in tasks:
-                named = {"task_id": message_id(task.job, task.shard_id), "headers": {"once": True}}
+                named = {"task_id": message_id(task.job, task.shard_id), "headers": {"once": True}, "argsrepr": label(task)}
                 self._app.send_task(TASK, args=[task.model_dump(mode="json")], queue=QUEUE, producer=producer, **named)
         return len(tasks)
 

@@ -19,6 +19,7 @@ from fleet.described import Kind, RecipesAnswer, described
 from fleet.doctor import examine
 from fleet.estimate_command import plan
 from fleet.exporter import metrics
+from fleet.flower import flower
 from fleet.latest import read
 from fleet.local import captioning
 from fleet.options import opened
@@ -86,6 +87,7 @@ app.command()(read)
 app.command()(torture)
 app.command()(plan)
 app.command()(metrics)
+app.command()(flower)
 
 
 @app.command()

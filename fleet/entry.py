@@ -1,7 +1,7 @@
 """The console script: imports the command line only when it can already be interrupted without a traceback.
 
 `framefleet worker` is kept by a process of its own; `python -m fleet.cli worker` is the bare worker. `framefleet health` is run by
-probes every few seconds, and so without the command line.
+probes every few seconds, and so without the command line; `framefleet flower` needs little of it.
 """
 
 import sys
@@ -20,6 +20,10 @@ def main() -> None:
             from fleet.supervisor import supervise  # noqa: PLC0415
 
             sys.exit(supervise(sys.argv[1:]))
+        if sys.argv[1:2] == ["flower"]:
+            from fleet.flower import run as show  # noqa: PLC0415
+
+            show(sys.argv[2:])
         from fleet.cli import main as run  # noqa: PLC0415 - takes a second, in which Ctrl-C may come
 
         run()

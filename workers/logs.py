@@ -21,7 +21,7 @@ from structlog.typing import EventDict, ExcInfo, Processor
 from schemas.redaction import Redactor
 from workers.settings import LogSettings
 
-CHATTY = {"celery": "WARNING", "httpx": "WARNING", "kombu": "WARNING", "amqp": "WARNING"} | {
+CHATTY = dict.fromkeys(("amqp", "boto3", "botocore", "celery", "httpx", "kombu"), "WARNING") | {
     "celery.app.trace": "ERROR",  # tells a second time, with traceback, of every shard put back
     "opentelemetry": "ERROR",  # tells of each time that it tries again
 }
