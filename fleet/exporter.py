@@ -97,16 +97,16 @@ def put_workers(families: Families, workers: Sequence[Vitals], price: float | No
 
 def put_job(families: Families, job: FollowedJob) -> None:
     """Show whether the job is known, and how it was when it was last looked at."""
-    families.put("framefleet_job_up", job.up, job=job.name)
+    families.put("framefleet_job_up", job.up, job_name=job.name)
     if job.seen is None:
         return
     status = job.seen.status
-    families.put("framefleet_job_info", 1, job=job.name, url=job.url, recipe=status.recipe, recipe_id=status.recipe_id)
-    families.put("framefleet_job_refreshed_timestamp_seconds", job.seen.at_seconds, job=job.name)
+    families.put("framefleet_job_info", 1, job_name=job.name, url=job.url, recipe=status.recipe, recipe_id=status.recipe_id)
+    families.put("framefleet_job_refreshed_timestamp_seconds", job.seen.at_seconds, job_name=job.name)
     for state in ControlState:
-        families.put("framefleet_job_state", status.control.state is state, job=job.name, state=state.value)
+        families.put("framefleet_job_state", status.control.state is state, job_name=job.name, state=state.value)
     for reason in Reason:
-        families.put("framefleet_job_dead_letters", status.dead_by_reason.get(reason.value, 0), job=job.name, reason=reason.value)
+        families.put("framefleet_job_dead_letters", status.dead_by_reason.get(reason.value, 0), job_name=job.name, reason=reason.value)
 
 
 def put_stored(families: Families, job: FollowedJob) -> None:
@@ -114,47 +114,51 @@ def put_stored(families: Families, job: FollowedJob) -> None:
     if job.seen is None:
         return
     status, proof = job.seen.status, job.seen.proof
-    families.put("framefleet_job_plan_complete", status.plan_complete, job=job.name)
-    families.put("framefleet_job_planned_shards", status.shards, job=job.name)
-    families.put("framefleet_job_planned_videos", status.videos, job=job.name)
-    families.put("framefleet_job_committed_shards", status.committed_shards, job=job.name)
-    families.put("framefleet_job_committed_videos", status.committed_videos, job=job.name)
+    families.put("framefleet_job_plan_complete", status.plan_complete, job_name=job.name)
+    families.put("framefleet_job_producer_feeding", job.fed, job_name=job.name)
+    for cause, count in status.skipped.items():
+        families.put("framefleet_job_skipped_objects", count, job_name=job.name, cause=cause)
+    families.put("framefleet_job_planned_shards", status.shards, job_name=job.name)
+    families.put("framefleet_job_planned_videos", status.videos, job_name=job.name)
+    families.put("framefleet_job_looked_ratio", status.looked_at, job_name=job.name)
+    families.put("framefleet_job_committed_shards", status.committed_shards, job_name=job.name)
+    families.put("framefleet_job_committed_videos", status.committed_videos, job_name=job.name)
     if proof is not None:
-        families.put("framefleet_job_audit_timestamp_seconds", proof.at.timestamp(), job=job.name)
-        families.put("framefleet_job_audit_uncovered_videos", proof.counts.get("uncovered"), job=job.name)
-        families.put("framefleet_job_audit_uncommitted_shards", proof.counts.get("uncommitted"), job=job.name)
-        families.put("framefleet_job_audit_clean", proof.clean, job=job.name)
+        families.put("framefleet_job_audit_timestamp_seconds", proof.at.timestamp(), job_name=job.name)
+        families.put("framefleet_job_audit_uncovered_videos", proof.counts.get("uncovered"), job_name=job.name)
+        families.put("framefleet_job_audit_uncommitted_shards", proof.counts.get("uncommitted"), job_name=job.name)
+        families.put("framefleet_job_audit_clean", proof.clean, job_name=job.name)
 
 
 def put_queue(families: Families, job: FollowedJob, look: BrokerLook) -> None:
     """Show what the broker knows of the job."""
     queued, in_flight = look.queued_of.get(job.name, 0), look.in_flight_of.get(job.name, 0)
     trials = look.trials_of.get(job.url, TrialCounts())
-    families.put("framefleet_job_queue_shards", queued, job=job.name)
-    families.put("framefleet_job_in_flight_shards", in_flight, job=job.name)
-    families.put("framefleet_job_open_attempts", trials.attempts, job=job.name)
-    families.put("framefleet_job_retried_shards", trials.retried, job=job.name)
-    families.put("framefleet_job_suspect_shards", trials.suspects, job=job.name)
-    families.put("framefleet_job_backlog_seconds", job.backlog_seconds(queued + in_flight), job=job.name)
+    families.put("framefleet_job_queue_shards", queued, job_name=job.name)
+    families.put("framefleet_job_in_flight_shards", in_flight, job_name=job.name)
+    families.put("framefleet_job_open_attempts", trials.attempts, job_name=job.name)
+    families.put("framefleet_job_retried_shards", trials.retried, job_name=job.name)
+    families.put("framefleet_job_suspect_shards", trials.suspects, job_name=job.name)
+    families.put("framefleet_job_backlog_seconds", job.backlog_seconds(queued + in_flight), job_name=job.name)
     if job.tally is not None:
-        families.put("framefleet_job_frames_total", job.tally.frames, job=job.name)
-        families.put("framefleet_job_videos_total", job.tally.videos, job=job.name)
-        families.put("framefleet_job_shards_total", job.tally.shards, job=job.name)
-        families.put("framefleet_job_dead_total", job.tally.dead, job=job.name)
-        families.put("framefleet_job_read_bytes_total", job.tally.bytes_read, job=job.name)
-        families.put("framefleet_job_read_requests_total", job.tally.requests, job=job.name)
+        families.put("framefleet_job_frames_total", job.tally.frames, job_name=job.name)
+        families.put("framefleet_job_videos_total", job.tally.videos, job_name=job.name)
+        families.put("framefleet_job_shards_total", job.tally.shards, job_name=job.name)
+        families.put("framefleet_job_dead_total", job.tally.dead, job_name=job.name)
+        families.put("framefleet_job_read_bytes_total", job.tally.bytes_read, job_name=job.name)
+        families.put("framefleet_job_read_requests_total", job.tally.requests, job_name=job.name)
 
 
 def put_cost(families: Families, job: FollowedJob, price: float | None) -> None:
     """Show how fast the job is, when it will be done, and what it costs."""
-    families.put("framefleet_job_videos_per_second", job.videos_per_second, job=job.name)
-    families.put("framefleet_job_eta_seconds", job.eta_seconds, job=job.name)
+    families.put("framefleet_job_videos_per_second", job.videos_per_second, job_name=job.name)
+    families.put("framefleet_job_eta_seconds", job.eta_seconds, job_name=job.name)
     if price is None or job.meter is None:
         return
     spent = job.meter.spent
     dollars = spent.dollars(Prices(accelerator_hour=price))
-    families.put("framefleet_job_cost_dollars", dollars, job=job.name)
-    families.put("framefleet_job_dollars_per_million_frames", 1e6 * dollars / spent.frames if spent.frames else None, job=job.name)
+    families.put("framefleet_job_cost_dollars", dollars, job_name=job.name)
+    families.put("framefleet_job_dollars_per_million_frames", 1e6 * dollars / spent.frames if spent.frames else None, job_name=job.name)
 
 
 def metrics(

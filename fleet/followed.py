@@ -17,11 +17,15 @@ from fleet.spent import Meter
 from fleet.status import JobStatus, status_of
 from fleet.watching import spent_of
 from schemas.errors import OperatorError
+from schemas.tenure import Tenure
 from storage import StoreError
 from storage.job import Job
+from storage.tenure import latest as latest_tenure
 
 RESTS = 20
 """An exporter looks at storage for at most one part in so many of its time, however large a job is."""
+SILENT_SECONDS = 60.0
+"""A producer's beat that stands still for so long is nobody's."""
 
 log = logging.getLogger(__name__)
 
@@ -38,6 +42,27 @@ class Seen:
     """What the job's counters said at that moment; None if nobody had read them."""
 
 
+@dataclass(slots=True)
+class Feeding:
+    """Whether a producer is at a job, by the beat that it counts in storage: no clock but our own is believed."""
+
+    fed: bool | None = None
+    """None while nobody can tell: a beat was seen, and not yet whether it goes on."""
+    _beat: tuple[int, int] | None = None
+    _changed_at: float = 0.0
+
+    def look(self, tenure: Tenure | None, *, at_seconds: float) -> None:
+        """Look at who has or had the job last."""
+        if tenure is None or tenure.released:
+            self.fed, self._beat = False, (0, 0)
+            return
+        before, self._beat = self._beat, (tenure.number, tenure.beat)
+        if before != self._beat:
+            self._changed_at, self.fed = at_seconds, None if before is None else True
+        elif at_seconds - self._changed_at >= SILENT_SECONDS:
+            self.fed = False
+
+
 class FollowedJob:
     """Follows one job. `refresh` is for one thread, `note` for another."""
 
@@ -51,13 +76,14 @@ class FollowedJob:
         self.meter: Meter | None = None
         self._vitals: Sequence[Vitals] = ()
         self._finished: float | None = None
-        self._pace = Pace()
+        self._pace, self._feeding = Pace(), Feeding()
 
     def refresh(self) -> None:
         """Look at the job in storage; where that fails what was seen before stands."""
         try:
             finished = self._finished
             self.seen = Seen(self._clock(), status_of(self._job, None), latest_proof(self._job), finished)
+            self._feeding.look(latest_tenure(self._job), at_seconds=self._clock())
             if self.meter is None:
                 self.meter = Meter(spent_of(self._job), tally=self._told, vitals=lambda: self._vitals, clock=self._clock)
             self.up = True
@@ -71,6 +97,11 @@ class FollowedJob:
         if self.meter is not None:
             self._finished = self.meter.look().videos
             self._pace.note(self._clock(), self._finished)
+
+    @property
+    def fed(self) -> bool | None:
+        """Whether a producer is at it; None while nobody can tell."""
+        return self._feeding.fed
 
     @property
     def videos_per_second(self) -> float | None:

@@ -1,6 +1,7 @@
 """Commands that steer a job of a fleet: launch and reconcile feed its queue, pause, resume and cancel say whether it is worked."""
 
 import getpass
+from collections.abc import Iterator
 from contextlib import suppress
 from typing import Annotated
 
@@ -10,6 +11,7 @@ from broker.app import make_app
 from broker.queues import ShardQueue
 from fleet import options as o
 from fleet.budget import watching
+from fleet.produced import CountedQueue, MetricsPort, ProducerFigures, served
 from fleet.reconcile import Found, keep_reconciling, reconcile
 from fleet.report import say as say_to
 from fleet.running import EXIT_INTERRUPTED, err
@@ -23,6 +25,7 @@ from schemas.errors import BrokerAwayError, OperatorError
 from schemas.job import Why
 from storage.control import ASK_SECONDS, read_control, refuse_halted, set_control
 from storage.job import Job
+from storage.ledger import PlanPart
 
 STOPPED = "Stopped. Nothing is lost: run the same command again to go on from here."
 
@@ -50,6 +53,7 @@ def launch(
     redis_bytes: RedisBytes = REDIS_BYTES,
     weight: Weight = None,
     only_stale: OnlyStale = False,
+    metrics_port: MetricsPort = 0,
     *,
     watched: Watched,
 ) -> None:
@@ -63,16 +67,33 @@ def launch(
     watch = watched.over(job, app, noted=spent_of(job), say=say)
     limits = Limits(most=window, redis_bytes=redis_bytes)
     manner = Manner(limits=limits, weight=weight, say=say, spent=lambda: watch.spent)
+    figures = ProducerFigures()
     try:
-        with listening(stop), watching(watch, say=say):
-            parts = new_parts(job, spec, why=Why.STALE if only_stale else Why.ADDED)
-            sent = feed(job, parts, queue=ShardQueue(app), stopped=stop, manner=manner)
+        with listening(stop), served(figures, port=metrics_port, say=say), watching(watch, say=say):
+            parts = beside_what_stands(job, new_parts(job, spec, why=Why.STALE if only_stale else Why.ADDED))
+            sent = feed(job, figures.planning(parts), queue=CountedQueue(ShardQueue(app), figures), stopped=stop, manner=manner)
     except BrokerAwayError as error:
         raise OperatorError(f"{error} Once it is back, run the same command again.") from error
     if stop():
         raise stopped()
     refuse_halted(job)  # a pause that came seconds before the end may have gone unheard here, but not by the workers
     say(f"{sent} shards enqueued; watch them with: framefleet status {job.url} --broker {o.without_password(broker)}")
+
+
+def beside_what_stands(job: Job, parts: Iterator[PlanPart]) -> Iterator[PlanPart]:
+    """Plan on; where that cannot be, say what becomes of what was planned before, which was sent by then.
+
+    Raises:
+        OperatorError: the sources cannot be read, or another producer plans the job.
+    """
+    try:
+        yield from parts
+    except OperatorError as error:
+        if not (videos := job.ledger().totals().videos):
+            raise
+        rest = "look for new ones; what is planned needs no more than: framefleet reconcile" if job.plan_complete() else "plan the rest"
+        stands = f"The plan of {job.url} stands: its {videos} videos are enqueued or done."
+        raise OperatorError(f"{error} {stands} Once the source can be read, run this again to {rest}.") from error
 
 
 @watches

@@ -95,39 +95,53 @@ FLEET: tuple[Metric, ...] = (
     _gauge("workers", "Workers that told of themselves in the last ten seconds: busy or idle.", "state"),
     _gauge("dollars_per_million_frames", "Of all workers, since they were ready.", when="a price is known and frames are done"),
     # Each job that the exporter was given
-    _gauge("job_info", "Always 1; names the job behind the short name.", "job url recipe recipe_id"),
-    _gauge("job_up", "1 if the last look at the job in storage succeeded; else the values are older.", "job"),
-    _gauge("job_refreshed_timestamp_seconds", "When the job was last looked at.", "job", "seconds", "it succeeded once"),
-    _gauge("job_state", "1 for what the operator said last: running, paused or cancelled.", "job state"),
-    _gauge("job_plan_complete", "1 once all sources are planned.", "job"),
-    _gauge("job_planned_shards", "Shards planned so far.", "job"),
-    _gauge("job_planned_videos", "Videos planned so far.", "job"),
-    _gauge("job_committed_shards", "Shards that have their object; of a large job estimated from a share.", "job"),
-    _gauge("job_committed_videos", "Videos of these shards, captioned or dead.", "job"),
-    _gauge("job_dead_letters", "Dead letters that stand, by reason.", "job reason"),
+    _gauge("job_info", "Always 1; names the job behind the short name.", "job_name url recipe recipe_id"),
+    _gauge("job_up", "1 if the last look at the job in storage succeeded; else the values are older.", "job_name"),
+    _gauge("job_refreshed_timestamp_seconds", "When the job was last looked at.", "job_name", "seconds", "it succeeded once"),
+    _gauge("job_state", "1 for what the operator said last: running, paused or cancelled.", "job_name state"),
+    _gauge("job_plan_complete", "1 once all sources are planned.", "job_name"),
+    _gauge("job_producer_feeding", "1 if a producer was at it between the last two looks.", "job_name", when="it was looked at twice"),
+    _gauge("job_skipped_objects", "Objects of the sources that are left out, by cause.", "job_name cause", when="some are"),
+    _gauge("job_planned_shards", "Shards planned so far.", "job_name"),
+    _gauge("job_planned_videos", "Videos planned so far.", "job_name"),
+    _gauge("job_looked_ratio", "Share of the shards that the next three are counted on; below 1 they are estimates.", "job_name", "ratio"),
+    _gauge("job_committed_shards", "Shards that have their object.", "job_name"),
+    _gauge("job_committed_videos", "Videos of these shards, captioned or dead.", "job_name"),
+    _gauge("job_dead_letters", "Dead letters that stand, by reason.", "job_name reason"),
     # What the broker knows of each
-    _gauge("job_queue_shards", "The job's shards that wait.", "job"),
-    _gauge("job_in_flight_shards", "The job's shards that are claimed.", "job"),
-    _gauge("job_open_attempts", "Attempts at shards that are not settled.", "job"),
-    _gauge("job_retried_shards", "Of them, shards that were taken up more than once.", "job"),
-    _gauge("job_suspect_shards", "Of them, shards that must run alone.", "job"),
-    _counter("job_frames", "Frames delivered since the broker started.", "job"),
-    _counter("job_videos", "Videos finished since the broker started.", "job"),
-    _counter("job_shards", "Shards finished since the broker started.", "job"),
-    _counter("job_dead", "Dead letters written since the broker started.", "job"),
-    _counter("job_read_bytes", "Bytes read since the broker started.", "job", "bytes"),
-    _counter("job_read_requests", "GETs since the broker started.", "job"),
+    _gauge("job_queue_shards", "The job's shards that wait.", "job_name"),
+    _gauge("job_in_flight_shards", "The job's shards that are claimed.", "job_name"),
+    _gauge("job_open_attempts", "Attempts at shards that are not settled.", "job_name"),
+    _gauge("job_retried_shards", "Of them, shards that were taken up more than once.", "job_name"),
+    _gauge("job_suspect_shards", "Of them, shards that must run alone.", "job_name"),
+    _counter("job_frames", "Frames delivered since the broker started.", "job_name"),
+    _counter("job_videos", "Videos finished since the broker started.", "job_name"),
+    _counter("job_shards", "Shards finished since the broker started.", "job_name"),
+    _counter("job_dead", "Dead letters written since the broker started.", "job_name"),
+    _counter("job_read_bytes", "Bytes read since the broker started.", "job_name", "bytes"),
+    _counter("job_read_requests", "GETs since the broker started.", "job_name"),
     # What follows from both
-    _gauge("job_videos_per_second", "Videos finished, by the last ten minutes.", "job", when="the exporter has run for 30 s"),
-    _gauge("job_eta_seconds", "Until all that is planned is done, at this pace.", "job", "seconds", "the pace is known"),
-    _gauge("job_backlog_seconds", "Until its queued and claimed shards are done, at this pace.", "job", "seconds", "the pace is known"),
-    _gauge("job_cost_dollars", "Spent so far, at --price.", "job", when="--price is given"),
-    _gauge("job_dollars_per_million_frames", "The same by frames delivered.", "job", when="--price is given and frames are done"),
-    _gauge("job_audit_timestamp_seconds", "When the last kept audit ended.", "job", "seconds", "an audit was kept"),
-    _gauge("job_audit_uncovered_videos", "Videos of committed shards that it found neither captioned nor dead.", "job", when="the same"),
-    _gauge("job_audit_uncommitted_shards", "Planned shards that it found without an object.", "job", when="the same"),
-    _gauge("job_audit_clean", "1 if it found nothing twice, stray or invalid.", "job", when="the same"),
+    _gauge("job_videos_per_second", "Videos finished, by the last ten minutes.", "job_name", when="the exporter has run for 30 s"),
+    _gauge("job_eta_seconds", "Until all that is planned is done, at this pace.", "job_name", "seconds", "the pace is known"),
+    _gauge("job_backlog_seconds", "Until its queued and claimed shards are done.", "job_name", "seconds", "the pace is known"),
+    _gauge("job_cost_dollars", "Spent so far, at --price.", "job_name", when="--price is given"),
+    _gauge("job_dollars_per_million_frames", "The same by frames delivered.", "job_name", when="--price is given and frames are done"),
+    _gauge("job_audit_timestamp_seconds", "When the last kept audit ended.", "job_name", "seconds", "an audit was kept"),
+    _gauge("job_audit_uncovered_videos", "Videos of committed shards that it found unaccounted for.", "job_name", when="the same"),
+    _gauge("job_audit_uncommitted_shards", "Planned shards that it found without an object.", "job_name", when="the same"),
+    _gauge("job_audit_clean", "1 if it found nothing twice, stray or invalid.", "job_name", when="the same"),
 )
+
+PRODUCER: tuple[Metric, ...] = (
+    BUILD,
+    _counter("producer_planned_shards", "Shards that it planned."),
+    _counter("producer_planned_videos", "Videos in them."),
+    _counter("producer_planned_bytes", "Size of these videos.", unit="bytes"),
+    _counter("producer_sent_shards", "Shards that it queued and that neither waited nor were in work."),
+    _counter("producer_batches", "Batches of shards sent: taken, or refused by a full broker.", "outcome"),
+    _seconds("producer_stage", "Latencies: of a part's planning, from listing to writing, and of sending a batch.", "stage"),
+)
+"""What `framefleet launch` tells of itself while it runs."""
 
 PROCESS: tuple[Metric, ...] = (
     Metric("process_virtual_memory_bytes", MetricKind.GAUGE, "Virtual memory, without its children's.", unit="bytes"),
@@ -141,6 +155,7 @@ PROCESS: tuple[Metric, ...] = (
 
 BUCKETS: dict[str, tuple[float, ...]] = {
     "framefleet_stage_seconds": (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300),
+    "framefleet_producer_stage_seconds": (0.001, 0.005, 0.025, 0.1, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 900),
     "framefleet_queue_wait_seconds": (0.1, 1, 5, 15, 60, 300, 900, 3600, 4 * 3600, 12 * 3600, 24 * 3600, 3 * 24 * 3600),
 }
 """Upper bounds of the histograms' buckets."""
@@ -151,7 +166,7 @@ def named(name: str) -> Metric:
     return _BY_NAME[name]
 
 
-_BY_NAME = {row.name: row for row in (*WORKER, *FLEET, *PROCESS)}
+_BY_NAME = {row.name: row for row in (*WORKER, *FLEET, *PRODUCER, *PROCESS)}
 
 
 def markdown(rows: Iterable[Metric]) -> str:

@@ -34,9 +34,10 @@ class Choice(Foreign):
 
 
 class PromptDetails(Foreign):
-    """Which of the prompt's tokens were the picture's, where the endpoint says so."""
+    """Which of the prompt's tokens were the picture's, or came out of the prefix cache, where the endpoint says so."""
 
     image_tokens: int | None = None
+    cached_tokens: int | None = None
 
 
 class TokenUsage(Foreign):

@@ -4,9 +4,10 @@ from collections.abc import Iterable, Iterator
 from importlib.metadata import version
 from platform import python_version
 
-from prometheus_client import CollectorRegistry, Counter, Histogram, disable_created_metrics
+from prometheus_client import CollectorRegistry, Counter, Histogram, ProcessCollector, disable_created_metrics
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 from prometheus_client.core import Metric as Family
+from prometheus_client.registry import Collector
 
 from schemas.metrics import BUCKETS, BUILD, Metric, MetricKind, named
 
@@ -25,6 +26,24 @@ def histogram(name: str, registry: CollectorRegistry) -> Histogram:
     """Make the histogram of a row."""
     row = named(name)
     return Histogram(row.name, row.says, row.labels, registry=registry, buckets=BUCKETS[row.name])
+
+
+class Build(Collector):
+    """Says what runs."""
+
+    def collect(self) -> Iterator[Family]:
+        """The one metric."""
+        families = Families([BUILD])
+        families.put_build()
+        yield from families
+
+
+def registry_of_process() -> CollectorRegistry:
+    """Begin with what the library tells of any process, and with what runs."""
+    registry = CollectorRegistry()
+    ProcessCollector(registry=registry)
+    registry.register(Build())
+    return registry
 
 
 class Families:

@@ -61,8 +61,9 @@ class Fleet:
 
 
 def films(folder: Path) -> Path:
-    """Two good clips, one that was cut in the middle, and one that is none."""
+    """Two good clips, one that was cut in the middle, one that is none, and notes that are to be left out."""
     write_clips(folder, 2)
+    (folder / "notes.md").write_text("Not to be captioned.", encoding="utf-8")
     for name in ("truncated_index_in_front.mp4", "text.mp4"):
         (folder / name).write_bytes(bad_files()[name]())
     return folder
@@ -129,7 +130,7 @@ def fleet(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Fleet]:
             "FRAMEFLEET_OPENAI_MODEL": "tiny",
         }
         keep_ceiling(folder / "ceilings", chat)
-        policy = ("--all-files", "--every", 0, "--skip-duplicates", 255)
+        policy = ("--all-files", "--exclude", "*.md", "--every", 0, "--skip-duplicates", 255)
         assert framefleet("launch", clips, "--out", job, "--engine", "openai", *policy, "--broker", broker).status == 0
         worker = stack.enter_context(running(command("worker"), folder / "worker", env))
         wait_until(lambda: serves(ports[0]) and worked(broker))
@@ -201,13 +202,16 @@ def test_a_workers_time_and_price_give_its_cost(of_worker: Scrape) -> None:
 def test_the_exporter_tells_how_far_the_job_is(fleet: Fleet, of_fleet: Scrape) -> None:
     report, job = fleet.audited(), fleet.name
     for name, value in {"planned": report.shards, "committed": report.shards}.items():
-        assert of_fleet.value(f"framefleet_job_{name}_shards", job=job) == value
-        assert of_fleet.value(f"framefleet_job_{name}_videos", job=job) == report.videos
+        assert of_fleet.value(f"framefleet_job_{name}_shards", job_name=job) == value
+        assert of_fleet.value(f"framefleet_job_{name}_videos", job_name=job) == report.videos
     assert of_fleet.by("reason", "framefleet_job_dead_letters") == report.dead_by_reason
     assert of_fleet.by("state", "framefleet_job_state") == {"running": 1}
-    assert of_fleet.value("framefleet_job_plan_complete", job=job) == 1
-    assert of_fleet.value("framefleet_job_audit_uncovered_videos", job=job) == 0
-    assert of_fleet.value("framefleet_job_audit_clean", job=job) == 1
+    assert of_fleet.value("framefleet_job_plan_complete", job_name=job) == 1
+    assert of_fleet.value("framefleet_job_producer_feeding", job_name=job) == 0
+    assert of_fleet.value("framefleet_job_looked_ratio", job_name=job) == 1
+    assert of_fleet.by("cause", "framefleet_job_skipped_objects") == {"excluded": 1}
+    assert of_fleet.value("framefleet_job_audit_uncovered_videos", job_name=job) == 0
+    assert of_fleet.value("framefleet_job_audit_clean", job_name=job) == 1
     assert of_fleet.by("url", "framefleet_job_info") == {open_job(str(fleet.job)).url: 1}
 
 
@@ -216,8 +220,8 @@ def test_the_exporter_tells_of_the_broker_and_its_workers(fleet: Fleet, of_fleet
     assert [of_fleet.value(f"framefleet_{name}_shards") for name in ("queue", "in_flight", "backlog")] == [0, 0, 0]
     assert sum(of_fleet.by("state", "framefleet_workers").values()) == 1
     assert of_fleet.value("framefleet_redis_limit_bytes") == MEMORY_BYTES > of_fleet.value("framefleet_redis_used_bytes") > 0
-    assert of_fleet.value("framefleet_job_frames_total", job=fleet.name) == fleet.audited().frames
-    assert of_fleet.value("framefleet_job_cost_dollars", job=fleet.name) > 0
+    assert of_fleet.value("framefleet_job_frames_total", job_name=fleet.name) == fleet.audited().frames
+    assert of_fleet.value("framefleet_job_cost_dollars", job_name=fleet.name) > 0
 
 
 def healthy(what: str, folder: Path) -> bool:
@@ -242,7 +246,7 @@ def test_the_exporter_answers_while_its_broker_and_its_job_are_away(tmp_path: Pa
         wait_until(lambda: serves(port))
         found = scrape(port)
         assert found.value("framefleet_broker_up") == 0
-        assert found.by("job", "framefleet_job_up") == {}
+        assert found.by("job_name", "framefleet_job_up") == {}
         assert found.kinds == kinds_of((*FLEET, *PROCESS))
         exporter.signal(signal.SIGTERM)
         assert exporter.ended(within_seconds=10).status == 0

@@ -14,7 +14,9 @@ from fleet.followed import FollowedJob, keep_refreshing
 from fleet.proof import Proof, proof_of
 from fleet.proven import FOLDER, keep_proof, latest_proof
 from schemas.control import ControlState
+from schemas.tenure import Tenure
 from storage.control import CONTROL_KEY, set_control
+from storage.tenure import key
 
 
 @dataclass
@@ -106,6 +108,39 @@ def test_the_last_audit_that_was_kept_is_known(story: Story) -> None:
     assert keep_proof(job, proof).startswith(FOLDER)
     assert latest_proof(job) == Proof.model_validate_json(proof.model_dump_json())
     assert audit(job).clean  # what is kept there is no stray object
+
+
+def producer(story: Story, *, number: int = 1, beat: int, released: bool = False) -> None:
+    """Have a producer write what it writes of itself, and look some time later."""
+    told = {"who": "ann", "host": "box", "pid": 12, "process": "", "token": "t", "begun_at": AT}
+    tenure = Tenure(number=number, beat=beat, released=released, **told)
+    story.handmade.job.store.replace(key(number), tenure.model_dump_json().encode())
+    story.followed.refresh()
+
+
+def test_a_producer_is_at_the_job_while_its_beat_goes_on(story: Story) -> None:
+    story.followed.refresh()
+    assert story.followed.fed is False  # nobody ever was
+    producer(story, beat=4)
+    assert story.followed.fed is True
+    story.now += 30
+    producer(story, beat=4)
+    assert story.followed.fed is True  # beats are written now and then
+    story.now += 30
+    producer(story, beat=4)
+    assert story.followed.fed is False
+    producer(story, number=2, beat=0)
+    assert story.followed.fed is True  # another took over
+    producer(story, number=2, beat=1, released=True)
+    assert story.followed.fed is False
+
+
+def test_nobody_can_tell_from_one_look_whether_a_producer_is_alive(story: Story) -> None:
+    producer(story, beat=7)
+    assert story.followed.fed is None
+    story.now += 61
+    producer(story, beat=7)
+    assert story.followed.fed is False
 
 
 def test_looking_ends_when_it_is_over(story: Story) -> None:

@@ -80,7 +80,16 @@ SCALED_OBJECT = strictly(
 )
 AUTHENTICATION = strictly({}, secretTargetRef=listed(strictly({"parameter": TEXT, "name": TEXT, "key": TEXT})))
 EXPRESSION = strictly({"key": TEXT, "operator": {"enum": ["In", "NotIn", "Exists", "DoesNotExist"]}}, values=listed(TEXT))
-ENDPOINT = strictly({"port": TEXT}, path=TEXT, interval=DURATION, scrapeTimeout=DURATION, scheme=TEXT, honorLabels={"type": "boolean"})
+RELABELING = strictly({"targetLabel": TEXT}, replacement=TEXT)
+ENDPOINT = strictly(
+    {"port": TEXT},
+    path=TEXT,
+    interval=DURATION,
+    scrapeTimeout=DURATION,
+    scheme=TEXT,
+    honorLabels={"type": "boolean"},
+    relabelings=listed(RELABELING),
+)
 SERVICE_MONITOR = strictly(
     {"selector": strictly({}, matchLabels=LABELS, matchExpressions=listed(EXPRESSION)), "endpoints": listed(ENDPOINT)},
     jobLabel=TEXT,

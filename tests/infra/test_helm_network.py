@@ -145,7 +145,7 @@ def test_a_redis_elsewhere_is_reached_at_its_addresses_and_port() -> None:
 
 def test_metrics_are_scraped_from_the_monitoring_namespace_alone() -> None:
     found = pods("everything")
-    for component, port in (("metrics", 9100), ("flower", 5555), ("worker-gpu", 9101), ("worker-cpu", 9101)):
+    for component, port in (("metrics", 9100), ("flower", 5555), ("worker-gpu", 9101), ("worker-cpu", 9101), ("launch", 9101)):
         assert allowed("everything", "ingress", found[component], port, namespace="monitoring", labels={"app": "prometheus"})
         assert not allowed("everything", "ingress", found[component], port, namespace="elsewhere", labels={})
     assert not allowed("everything", "ingress", found["redis"], 6379, namespace="monitoring", labels={})
@@ -162,8 +162,8 @@ def test_what_is_scraped_has_the_ports_that_the_monitor_names() -> None:
     assert set(ports) <= {one["name"] for container in containers for one in container.get("ports", [])}
 
 
-def test_each_worker_is_scraped_where_it_serves() -> None:
+def test_each_worker_and_the_producer_are_scraped_where_they_serve() -> None:
     [monitor] = of_kind("everything", "PodMonitor")
     found = {component for component, labels in pods("everything").items() if matches(monitor["spec"]["selector"], labels)}
-    assert found == {"worker-gpu", "worker-cpu"}
+    assert found == {"worker-gpu", "worker-cpu", "launch"}
     assert [one["port"] for one in monitor["spec"]["podMetricsEndpoints"]] == ["metrics"]

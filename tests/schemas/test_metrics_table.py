@@ -1,22 +1,23 @@
 """The table of metrics keeps Prometheus's conventions, and the docs show it as it is."""
 
 import re
+from itertools import combinations
 from pathlib import Path
 
 import pytest
 
-from schemas.metrics import BUCKETS, FLEET, PROCESS, WORKER, Metric, MetricKind, markdown, named
+from schemas.metrics import BUCKETS, FLEET, PROCESS, PRODUCER, WORKER, Metric, MetricKind, markdown, named
 
 DOCS = Path(__file__).parents[2] / "docs" / "metrics.md"
-OWN = (*WORKER, *FLEET)
+OWN = (*WORKER, *FLEET, *PRODUCER)
 BOUNDED = {
-    *("outcome", "reason", "scope", "stage", "rung", "field", "kind", "state", "job", "url", "recipe", "recipe_id"),
+    *("outcome", "reason", "scope", "stage", "rung", "field", "kind", "state", "cause", "job_name", "url", "recipe", "recipe_id"),
     *("version", "python", "worker", "engine", "model", "machine"),
 }
 """Labels with few values each: nothing of a video, a shard or a frame."""
 
 
-@pytest.mark.parametrize("rows", [WORKER, FLEET, PROCESS])
+@pytest.mark.parametrize("rows", [WORKER, FLEET, PRODUCER, PROCESS])
 def test_the_docs_show_the_table_as_it_is(rows: tuple[Metric, ...]) -> None:
     assert markdown(rows) in DOCS.read_text(encoding="utf-8")
 
@@ -34,14 +35,15 @@ def test_names_follow_the_conventions(row: Metric) -> None:
     assert row.name.endswith("_total") == (row.kind is MetricKind.COUNTER)
     assert row.name.removesuffix("_total").endswith(row.unit)
     assert set(row.labels) <= BOUNDED
+    assert not {"job", "instance"} & set(row.labels)  # Prometheus's own: a scrape would rename ours
     assert row.says.endswith(".")
     assert (row.name in BUCKETS) == (row.kind is MetricKind.HISTOGRAM)
 
 
 def test_a_name_means_one_thing_in_one_process() -> None:
-    for rows in (WORKER, FLEET):
-        assert len({row.name for row in rows}) == len(rows)
-    assert {row.name for row in WORKER} & {row.name for row in FLEET} == {"framefleet_build_info"}
+    kinds = [{row.name for row in rows} for rows in (WORKER, FLEET, PRODUCER)]
+    assert [len(names) for names in kinds] == [len(rows) for rows in (WORKER, FLEET, PRODUCER)]
+    assert {name for one, other in combinations(kinds, 2) for name in one & other} == {"framefleet_build_info"}
     assert all(named(row.name) == row for row in OWN)
 
 

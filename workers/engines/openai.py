@@ -29,7 +29,7 @@ from schemas.errors import FatalError, PermanentError, TransientError
 from schemas.reasons import Reason, Stage
 from schemas.recipe import ModelRef, Prompt, Recipe
 from workers.backoff import delay_seconds
-from workers.chat import Completion, Listing, ResponseFormat, TokenUsage, request_body, server_message
+from workers.chat import Completion, Listing, PromptDetails, ResponseFormat, TokenUsage, request_body, server_message
 from workers.endpoint import Blame, Endpoint, Reply, Setback
 from workers.engines import Answer, Ask
 from workers.keyframe import Form, Picture
@@ -216,6 +216,7 @@ class OpenAiEngine:
 
     def _answer_of(self, completion: Completion) -> Answer:
         choice, usage = completion.choices[0], completion.usage or TokenUsage()
+        details = usage.prompt_tokens_details or PromptDetails()
         if choice.message.refusal or choice.finish_reason == "content_filter":
             says = self._endpoint.clean(choice.message.refusal or "the endpoint's content filter stopped the answer")
             raise PermanentError(Reason.ENGINE_REFUSED, Stage.CAPTION, says)
@@ -223,7 +224,8 @@ class OpenAiEngine:
             text=choice.message.content or "",
             finish_reason=choice.finish_reason or "none",
             prompt_tokens=usage.prompt_tokens,
-            image_tokens=usage.prompt_tokens_details.image_tokens if usage.prompt_tokens_details else None,
+            image_tokens=details.image_tokens,
+            cached_tokens=details.cached_tokens,
             output_tokens=usage.completion_tokens,
         )
 

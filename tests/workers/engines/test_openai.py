@@ -23,11 +23,12 @@ def test_an_answer_comes_with_its_finish_reason_and_tokens(server):
     assert answer(server) == Answer(text="hello", finish_reason="length", prompt_tokens=966, output_tokens=17)
 
 
-def test_image_tokens_are_taken_where_the_endpoint_counts_them(server):
+def test_image_and_cached_tokens_are_taken_where_the_endpoint_counts_them(server):
     choice = {"message": {"content": "x"}, "finish_reason": "stop"}
     usage = {"prompt_tokens": 966, "completion_tokens": 1, "prompt_tokens_details": {"image_tokens": 256, "cached_tokens": 700}}
     server.script = in_turn(Reply(body=json.dumps({"choices": [choice], "usage": usage}).encode()))
-    assert answer(server).image_tokens == 256
+    found = answer(server)
+    assert (found.image_tokens, found.cached_tokens) == (256, 700)
 
 
 def test_the_text_goes_first_and_the_image_last(server):
