@@ -13,9 +13,10 @@ from fleet.contradictions import dead_and_captioned, duplicates, strangers
 from fleet.descent import Descent
 from fleet.family import Family, families
 from fleet.once import Once
+from fleet.overtaken import Overtaken
 from fleet.placement import Kind
 from schemas.model import Model
-from schemas.record import Scope
+from schemas.record import DeadLetter, Scope
 from schemas.task import ShardTask
 from storage import ObjectMeta
 from storage.job import Job
@@ -42,7 +43,7 @@ class AuditReport(Model):
     dead_frames: int
     dead_by_reason: dict[str, int]
     superseded_letters: int
-    """Letters that are void: a later redrive has answered them."""
+    """Letters that are void: a later redrive has answered them, or a later look at the sources has planned their video again."""
     splits: int
     """Shards that were split, so that their children stand for them."""
     void_splits: int
@@ -139,13 +140,17 @@ def read_all(job: Job, ledger: Ledger, *, gap: Callable[[ShardTask], None] = lam
     def stray(meta: ObjectMeta) -> None:
         tallies.find("orphans", f"{meta.key} lies where the fleet puts no object of this job: see what it is, and remove it")
 
-    with closing(Once(EXAMPLES)) as once:
+    with closing(Once(EXAMPLES)) as once, Overtaken(ledger) as overtaken:
+        overtaken.read()  # while memory holds nothing else
         for family, task in beside(families(job, stray=stray), planned_once(ledger)):
             if family is not None:
                 count_objects(tallies, family)
                 once.count(family)
             if family is not None and task is not None:
-                count_family(tallies, family, task, gap)
+                count_family(tallies, family, task)
+                count_letters(tallies, family, {key: letter for key, letter in family.live_letters().items() if not overtaken.has(letter)})
+                if hold_against_plan(tallies, family, task):
+                    gap(task)
             elif family is not None:
                 strange.append(family.root)
             if task is not None and (family is None or task.shard_id not in family.committed):
@@ -178,20 +183,21 @@ def beside(found: Iterable[Family], planned: Iterable[ShardTask]) -> Iterator[tu
         yield next((one for one in both if isinstance(one, Family)), None), next((one for one in both if isinstance(one, ShardTask)), None)
 
 
-def count_family(tallies: Tallies, family: Family, task: ShardTask, gap: Callable[[ShardTask], None]) -> None:
-    """Count what one family holds and lacks."""
-    live = family.live_letters()
-    tallies.sums["frames"] += len(family.lines)
-    tallies.sums["captioned_videos"] += len({record.video.uri for _, record in family.lines})
+def count_letters(tallies: Tallies, family: Family, live: dict[str, DeadLetter]) -> None:
+    """Count which of a family's letters stand."""
     tallies.sums["dead_videos"] += sum(letter.scope is Scope.VIDEO for letter in live.values())
     tallies.sums["dead_frames"] += sum(letter.scope is Scope.FRAME for letter in live.values())
     tallies.sums["superseded_letters"] += len(family.letters) - len(live)
     tallies.reasons.update(letter.reason.value for letter in live.values())
+
+
+def count_family(tallies: Tallies, family: Family, task: ShardTask) -> None:
+    """Count what one family holds, and find what is wrong with it."""
+    tallies.sums["frames"] += len(family.lines)
+    tallies.sums["captioned_videos"] += len({record.video.uri for _, record in family.lines})
     tallies.sums["splits"] += len(family.standing_splits())
     tallies.sums["void_splits"] += len(family.void_splits())
     hold_against_itself(tallies, family, task)
-    if hold_against_plan(tallies, family, task):
-        gap(task)
 
 
 def count_objects(tallies: Tallies, family: Family) -> None:

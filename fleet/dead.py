@@ -15,6 +15,7 @@ from fleet import options as o
 from fleet.deadletters import Choice, ask, counted, fields_in, find_letter, live_letters, redrives
 from fleet.local import redriving
 from fleet.pace import paced
+from fleet.reconcile import Counted
 from fleet.replay import Replayed, keep, letter_in_words, opened_room, record_in_words, replay, task_of
 from fleet.report import print_letter, print_letters, print_rows, say
 from fleet.running import EXIT_INTERRUPTED, EXIT_SOME_DEAD, err, out, run
@@ -172,31 +173,39 @@ def redrive(  # noqa: PLR0913 - a command's options are its interface
     place = o.opened(job, endpoint_url, profile)
     changes = Changes(decode_deadline_seconds=decode_deadline, frame_deadline_seconds=frame_deadline, max_tokens=max_tokens)
     tasks = redrives(place, chosen(reason, stage, codec, video, limit=limit), changes)
-    if dry_run or not tasks:
-        for task in tasks:
-            say(out, f"would try {task.videos[0].uri} as {task.shard_id}")
-        say(err, f"{len(tasks)} videos to try.")
+    first = None if dry_run else next(tasks, None)
+    if first is None:
+        say(err, f"{named(tasks)} videos to try.")
         return
     refuse_halted(place)
-    asked = asked_for(place, paced(tasks, per_second=rate))
+    asked = asked_for(place, paced(chain([first], tasks), per_second=rate))
     if broker:
-        send_to(broker, place, asked, number=len(tasks))
+        send_to(broker, place, asked)
         return
     name = engine or o.engine_for(place.latest_spec().recipe)
     env = o.engine_env(name, openai_url=openai_url, openai_model=openai_model)
-    first = next(asked)  # on record before a run asks whether there is anything to do
-    run(place, redriving(place, chain([first], asked)), workers=o.workers_for(name, workers), env=env)
+    recorded = next(asked)  # before a run asks whether there is anything to do
+    run(place, redriving(place, chain([recorded], asked)), workers=o.workers_for(name, workers), env=env)
 
 
-def send_to(broker: str, job: Job, tasks: Iterable[ShardTask], *, number: int) -> None:
+def named(tasks: Iterable[ShardTask]) -> int:
+    """Say what would be tried, and count it."""
+    number = 0
+    for number, task in enumerate(tasks, start=1):  # noqa: B007 - the last one is how many there were
+        say(out, f"would try {task.videos[0].uri} as {task.shard_id}")
+    return number
+
+
+def send_to(broker: str, job: Job, tasks: Iterable[ShardTask]) -> None:
     """Send redrives to a fleet until the operator stops it; what was not sent then was not put on record either."""
-    stop = Stop()
+    stop, passed = Stop(), Counted(tasks)
     with listening(stop):
-        sent = send(tasks, job=job, queue=ShardQueue(make_app(broker)), stopped=stop, manner=Manner(batch=1))
+        sent = send(passed, job=job, queue=ShardQueue(make_app(broker)), stopped=stop, manner=Manner(batch=1))
     if stop():
-        say(err, f"Stopped: {sent} of {number} videos sent. The others were not touched: run the same command again for them.")
+        say(err, f"Stopped: {sent} videos sent. The others were not touched: run the same command again for them.")
         raise typer.Exit(EXIT_INTERRUPTED)
-    say(err, f"{sent} videos sent" + (f", {number - sent} were under way." if sent < number else "."))
+    under_way = passed.count - sent
+    say(err, f"{sent} videos sent" + (f", {under_way} were under way." if under_way else "."))
 
 
 def asked_for(job: Job, tasks: Iterable[ShardTask]) -> Iterator[ShardTask]:

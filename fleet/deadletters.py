@@ -2,21 +2,21 @@
 
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import nullcontext
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
+from itertools import islice
 
 from fleet.family import Family, families_with_letters
+from fleet.overtaken import Overtaken
 from schemas.errors import OperatorError
 from schemas.reasons import Reason, Stage
 from schemas.record import DeadLetter
-from schemas.task import Changes, ShardTask, redrive_key, root_of
+from schemas.task import Changes, ShardTask, redrive_key
 from schemas.video import VideoRef
 from storage import ObjectDenied, ObjectMissing, shared_store, split_uri
 from storage.job import Job
 from workers.descendants import free_name
-
-Version = tuple[str, str, str]
-"""A video as it was at a time, by URI and etag, and the recipe that is to caption it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,14 +70,16 @@ def counted(letters: Iterable[tuple[str, DeadLetter]], fields: tuple[str, ...]) 
     return sorted(found.items(), key=lambda item: (-item[1], item[0]))
 
 
-def live_letters(job: Job, choice: Choice, *, prefix: str = "") -> Iterator[tuple[str, DeadLetter]]:
+def live_letters(job: Job, choice: Choice, *, prefix: str = "", overtaken: Overtaken | None = None) -> Iterator[tuple[str, DeadLetter]]:
     """Stream the letters that stand and are meant, with their keys; of all shards or of those whose ids begin so."""
-    found = 0
-    for family in families_with_letters(job, prefix=prefix):
-        for key, letter in family.live_letters().items():
-            if choice.takes(letter) and (not choice.limit or found < choice.limit):
-                found += 1
-                yield key, letter
+    with nullcontext(overtaken) if overtaken else Overtaken(job.ledger()) as known:
+        letters = (found for family in families_with_letters(job, prefix=prefix) for found in _standing(family, choice, known).items())
+        yield from islice(letters, choice.limit or None)
+
+
+def _standing(family: Family, choice: Choice, overtaken: Overtaken) -> dict[str, DeadLetter]:
+    """Letters that are meant and that neither a redrive nor a later look has made void."""
+    return {key: letter for key, letter in family.live_letters().items() if choice.takes(letter) and not overtaken.has(letter)}
 
 
 def find_letter(job: Job, name: str) -> tuple[str, DeadLetter]:
@@ -96,35 +98,19 @@ def find_letter(job: Job, name: str) -> tuple[str, DeadLetter]:
     raise OperatorError(f"{len(matches)} dead letters match {name!r}: name one of {', '.join(key for key, _ in matches[:5])}.")
 
 
-def redrives(job: Job, choice: Choice, changes: Changes = Changes()) -> list[ShardTask]:  # noqa: B008 - a frozen value
-    """Make the shards that try the chosen letters again; nothing is written or sent yet."""
-    tasks: list[ShardTask] = []
-    left = choice.limit
-    for family in families_with_letters(job):
-        chosen = {key: letter for key, letter in family.live_letters().items() if choice.takes(letter)}
-        fresh = family_redrives(family, chosen, changes)
-        tasks += fresh[:left] if choice.limit else fresh
-        left -= len(fresh)
-        if choice.limit and left <= 0:
-            break
-    owners = planned_anew(job, tasks)
-    return [task for task in tasks if not (owner := owners.get(version_of(task))) or owner == root_of(task.shard_id)]
+def redrives(job: Job, choice: Choice, changes: Changes = Changes()) -> Iterator[ShardTask]:  # noqa: B008 - a frozen value
+    """Make the shards that try the chosen letters again, family by family as they are asked for; nothing is written or sent.
 
-
-def planned_anew(job: Job, tasks: Iterable[ShardTask]) -> dict[Version, str]:
-    """Which shards of later looks at the sources have the very videos of these redrives: beside such a shard, one captions them twice."""
-    ledger, versions = job.ledger(), {version_of(task) for task in tasks}
-    later = frozenset(found.number for found in ledger.rounds())
-    if not later or not versions:
-        return {}
-    planned = (task for prefix in ledger.prefixes() for task in ledger.planned(prefix, rounds=later))
-    named = (((video.uri, video.etag, task.recipe_id), task.shard_id) for task in planned for video in task.videos)
-    return {version: shard for version, shard in named if version in versions}
-
-
-def version_of(task: ShardTask) -> Version:
-    """What a redrive captions, and how."""
-    return task.videos[0].uri, task.videos[0].etag, task.recipe_id
+    What a later look has planned as it lies there now is left to that look: it would be captioned twice.
+    """
+    with Overtaken(job.ledger()) as overtaken:
+        tasks = (
+            task
+            for family in families_with_letters(job)
+            for task in family_redrives(family, _standing(family, choice, overtaken), changes)
+            if not overtaken.captions(task)
+        )
+        yield from islice(tasks, choice.limit or None)
 
 
 def family_redrives(family: Family, letters: dict[str, DeadLetter], changes: Changes) -> list[ShardTask]:

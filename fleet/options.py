@@ -14,10 +14,12 @@ from typing import Annotated, Any
 import typer
 
 from fleet.learnt import work_from
+from fleet.reachable import reached
 from producer.sources import INVENTORY, open_sources
 from schemas.job import SHARD_SECONDS, Compression, JobSpec, Selection
 from schemas.recipe import KeyframePolicy, Recipe, load_recipe
 from schemas.work import Work
+from storage import split_uri
 from storage.job import Job, open_job
 from workers.settings import EngineName
 
@@ -115,9 +117,12 @@ class Asked:
         """
         use_storage(self.endpoint_url, self.profile)
         job, spec = open_job(absolute(self.dest)), self._spec()
-        if not job.exists():  # a mistyped source must not claim the output prefix
+        with reached(job.url):
+            begun = job.exists()
+        if not begun:  # a mistyped source must not claim the output prefix
             open_sources(spec.sources, spec.selection).check()
-        return job, job.create_spec(spec)
+        with reached(job.url):
+            return job, job.create_spec(spec)
 
     def stale(self) -> tuple[Job, JobSpec]:
         """Open a job that stands, and ask it for another recipe.
@@ -127,7 +132,8 @@ class Asked:
         """
         use_storage(self.endpoint_url, self.profile)
         job, spec = open_job(absolute(self.dest)), self._spec()
-        standing = job.latest_spec()
+        with reached(job.url):
+            standing = job.latest_spec()
         asked = spec.model_copy(update={"recipe": standing.recipe, "recipe_id": standing.recipe_id})
         job.refuse_other_work(standing, asked)
         return job, spec
@@ -197,7 +203,8 @@ def opened(job: str, endpoint_url: str | None, profile: str | None) -> Job:
     """
     use_storage(endpoint_url, profile)
     place = open_job(absolute(job))
-    place.spec()
+    with reached(place.url):
+        place.spec()
     return place
 
 
@@ -234,9 +241,16 @@ def in_utc(moment: datetime | None) -> datetime | None:
 
 
 def absolute(place: str) -> str:
-    """A source or output as it will still be understood from another folder."""
+    """A source or output as it will still be understood from another folder.
+
+    Raises:
+        OperatorError: it is an address that was mistyped.
+    """
     kind, found, path = place.rpartition(INVENTORY)
-    return place if path == "-" or "://" in path else f"{kind}{found}{os.path.abspath(path)}"  # noqa: PTH100 - a URI's folder, not a Path
+    if path == "-" or "://" in path:
+        return place
+    split_uri(path)
+    return f"{kind}{found}{os.path.abspath(path)}"  # noqa: PTH100 - a URI's folder, not a Path
 
 
 def use_worker(env: dict[str, str], broker: str | None) -> None:

@@ -29,6 +29,9 @@ class Proof(Model):
     framefleet: str
     """Version of the code that audited."""
     recipe_id: str
+    """The recipe that the job was begun with."""
+    later_recipe_ids: tuple[str, ...] = ()
+    """Those that it went on to, in order."""
     complete: bool
     """Whether everything that was planned is accounted for."""
     clean: bool
@@ -45,11 +48,13 @@ class Proof(Model):
 
 def proof_of(job: Job, report: AuditReport) -> Proof:
     """Sum up an audit of a job."""
+    first, *later = job.recipe_ids()
     return Proof(
         job=job.url,
         at=datetime.now(UTC),
         framefleet=version("framefleet"),
-        recipe_id=job.spec().recipe_id,
+        recipe_id=first,
+        later_recipe_ids=tuple(later),
         complete=report.complete,
         clean=report.clean,
         plan=job.ledger().seals(),
@@ -62,7 +67,7 @@ def proof_of(job: Job, report: AuditReport) -> Proof:
 
 def differences(then: Proof, now: Proof) -> Iterator[str]:
     """Say in which ways a job is not what a proof says. Who looked, when and where does not count, so that a copy can be checked."""
-    for name in ("recipe_id", "complete", "clean"):
+    for name in ("recipe_id", "later_recipe_ids", "complete", "clean"):
         if getattr(then, name) != getattr(now, name):
             yield f"{name} was {getattr(then, name)} and is {getattr(now, name)}"
     old, new = ({part.key: part.sha256 for part in proof.plan} for proof in (then, now))

@@ -1,6 +1,7 @@
 """How far a job is, from storage and, if there is one, from its broker."""
 
 from collections import Counter
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from math import inf
 
@@ -11,8 +12,10 @@ from broker.queues import ShardQueue
 from broker.vitals import Vitals, all_vitals
 from fleet.deadletters import Choice, live_letters
 from fleet.efficiency import Efficiency, efficiency_of
+from fleet.overtaken import Overtaken
 from schemas.control import Control
 from schemas.model import Model
+from schemas.record import DeadLetter
 from schemas.task import root_of
 from storage.control import read_control
 from storage.job import Job
@@ -22,6 +25,8 @@ SHARDS_LOOKED_AT = 100_000
 """How many shards are looked at for a status: more would make an operator wait."""
 LETTERS_LOOKED_AT = 5_000
 """The same of dead letters, each of which is read."""
+LATER_VIDEOS_LOOKED_AT = 200_000
+"""The same of videos that later looks have planned: if there are more, letters stand that these looks have made void."""
 
 
 class WorkerStatus(Model):
@@ -84,8 +89,11 @@ def status_of(job: Job, app: App | None, *, exact: bool = False) -> JobStatus:
     totals, prefixes = ledger.totals(), ledger.prefixes()
     looked = prefixes if exact else prefixes[:: max(1, -(-totals.shards // SHARDS_LOOKED_AT))]
     done = Done()
-    for prefix in looked:
-        done.count(job, ledger, prefix, most_letters=inf if exact else LETTERS_LOOKED_AT)
+    with Overtaken(ledger, most=inf if exact else LATER_VIDEOS_LOOKED_AT) as overtaken:
+        for prefix in looked:
+            done.count(job, ledger, prefix)
+            if done.dead.total() < (inf if exact else LETTERS_LOOKED_AT):
+                done.count_letters(live_letters(job, Choice(), prefix=prefix, overtaken=overtaken))
     share = len(looked) / len(prefixes)
     complete = ledger.complete()
     return JobStatus(
@@ -118,16 +126,18 @@ class Done:
     prefixes: int = 0
     prefixes_of_letters: int = 0
 
-    def count(self, job: Job, ledger: Ledger, prefix: str, *, most_letters: float) -> None:
-        """Look at one prefix; at its letters only while there were not that many."""
+    def count(self, job: Job, ledger: Ledger, prefix: str) -> None:
+        """Look at what is committed of one prefix."""
         self.prefixes += 1
         committed = {root_of(shard) for shard, _ in job.committed(prefix)}
         self.shards += len(committed)
         if committed:
             self.videos += sum(len(task.videos) for task in ledger.planned(prefix) if task.shard_id in committed)
-        if self.dead.total() < most_letters:
-            self.prefixes_of_letters += 1
-            self.dead.update(letter.reason.value for _, letter in live_letters(job, Choice(), prefix=prefix))
+
+    def count_letters(self, letters: Iterable[tuple[str, DeadLetter]]) -> None:
+        """Look at the letters of one prefix."""
+        self.prefixes_of_letters += 1
+        self.dead.update(letter.reason.value for _, letter in letters)
 
 
 def broker_status(job: Job, app: App) -> BrokerStatus:

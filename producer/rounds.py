@@ -23,7 +23,7 @@ def new_parts(job: Job, asked: JobSpec, *, why: Why = Why.ADDED) -> Iterator[Pla
     if job.ledger().complete_page(latest.number if latest else 0) is None:
         _refuse_mixing(job, latest, asked, why)
     else:
-        _refuse_going_back(job, rounds, asked)
+        _refuse_going_back(job, asked)
         latest = _another(asked, number=len(rounds) + 1, why=why)
     spec = in_round(job.spec(), latest) if latest else job.spec()
     return plan(job, spec, _opener(job, spec, latest), later=latest)
@@ -43,12 +43,12 @@ def _refuse_mixing(job: Job, latest: Round | None, asked: JobSpec, why: Why) -> 
         raise OperatorError(f"{job.url} is still being planned with recipe {recipe_id}: run that launch to its end first, then this again.")
 
 
-def _refuse_going_back(job: Job, rounds: tuple[Round, ...], asked: JobSpec) -> None:
+def _refuse_going_back(job: Job, asked: JobSpec) -> None:
     """Shards are named by their recipe, so what an earlier recipe has made stands as it is and would not become the latest."""
-    recipes = [job.spec().recipe_id, *(later.recipe_id for later in rounds)]
-    if asked.recipe_id in recipes and asked.recipe_id != recipes[-1]:
+    *left, latest = job.recipe_ids()
+    if asked.recipe_id in left:
         raise OperatorError(
-            f"{job.url} went from recipe {asked.recipe_id} to {recipes[-1]} and cannot go back: "
+            f"{job.url} went from recipe {asked.recipe_id} to {latest} and cannot go back: "
             "its older records are still there, under their recipe_id. Use another output."
         )
 

@@ -46,7 +46,9 @@ class Job:
         except ObjectMissing as error:
             raise OperatorError(f"There is no job at {self.url}: it has no {SPEC_KEY}. Name the output prefix of a job.") from error
         except ValidationError as error:
-            raise OperatorError(f"{self.url}/{SPEC_KEY} was written by another version of framefleet: {error}") from error
+            wrong = f"{'.'.join(map(str, error.errors()[0]['loc']))}: {error.errors()[0]['msg']}"
+            message = f"{self.url}/{SPEC_KEY} was written by another version of framefleet, or by something else ({wrong})"
+            raise OperatorError(f"{message}: use the version that wrote it, or name another job.") from error
 
     def create_spec(self, spec: JobSpec) -> JobSpec:
         """Record what is asked for; the spec that is already there stands if it asks for the same.
@@ -69,8 +71,14 @@ class Job:
             return
         advice = "Use another output, or ask the same again."
         if standing.same_work_as(asked.model_copy(update={"recipe_id": standing.recipe_id})):
-            advice = "Use another output, or caption again what it has of an older recipe with launch --only-stale."
+            advice = self._how_to_change_recipes(standing, asked)
         raise OperatorError(f"{self.url} holds another job: {difference(standing, asked)}. {advice}")
+
+    def _how_to_change_recipes(self, standing: JobSpec, asked: JobSpec) -> str:
+        if asked.recipe_id in self.recipe_ids():
+            now = f"{standing.recipe.name} ({standing.recipe_id})"
+            return f"It has left that recipe and cannot go back: ask with the latest, {now}, or use another output."
+        return "Use another output, or caption again what it has of an older recipe with launch --only-stale."
 
     # The plan
 
@@ -95,6 +103,10 @@ class Job:
             if later.recipe_id == recipe_id:
                 return in_round(spec, later)
         raise OperatorError(f"{self.url} has no recipe {recipe_id}: the shard is another job's, or its round.json was deleted.")
+
+    def recipe_ids(self) -> tuple[str, ...]:
+        """The recipes that the job has had, in order; new work has the last."""
+        return tuple(dict.fromkeys((self.spec().recipe_id, *(later.recipe_id for later in self.ledger().rounds()))))
 
     def latest_spec(self) -> JobSpec:
         """The spec as of the latest look at the sources."""
@@ -207,6 +219,8 @@ def difference(standing: JobSpec, asked: JobSpec) -> str:
 def told(spec: JobSpec) -> dict[str, str]:
     """What decides a spec's output, in an operator's words."""
     recipe = {"recipe": f"{spec.recipe.name} ({spec.recipe_id})"}
-    selection = {f"selection.{name}": value for name, value in spec.selection}
+    selection = {f"selection.{name}": value for name, value in spec.selection} | {
+        f"keyframes.{name}": value for name, value in spec.recipe.keyframes
+    }
     rest = {"source": spec.source} | {name: getattr(spec, name) for name in IDENTITY if name not in {"recipe_id", "selection", "sources"}}
     return {name: str(value) for name, value in (rest | selection | recipe).items()}

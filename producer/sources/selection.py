@@ -1,9 +1,6 @@
 """Which rows of a source are wanted: suffixes, globs, sizes, dates and storage classes, column by column."""
 
-import re
-from collections.abc import Sequence
 from datetime import UTC, datetime
-from fnmatch import translate
 
 import numpy as np
 import pyarrow as pa
@@ -11,6 +8,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from producer.sources import CAUSES, VIDEO_SUFFIXES
+from producer.sources.globs import any_matches
 from schemas.job import Selection
 
 ARCHIVED = ("GLACIER", "DEEP_ARCHIVE", "ARCHIVE", "ARCHIVE_ACCESS", "DEEP_ARCHIVE_ACCESS")
@@ -55,6 +53,8 @@ def causes_of(
 
 def mark(causes: NDArray[np.uint8], cause: str, left_out: pa.BooleanArray) -> None:
     """Note a cause for the rows it leaves out and no cause before it did; null leaves nothing out."""
+    if not left_out.true_count:
+        return
     places = pc.fill_null(left_out, False).to_numpy(zero_copy_only=False)
     causes[places & (causes == 0)] = CAUSES.index(cause)
 
@@ -72,37 +72,12 @@ def _moment(moment: datetime) -> pa.TimestampScalar:
 
 
 def _mark_by_globs(causes: NDArray[np.uint8], paths: pa.StringArray, selection: Selection) -> None:
-    """Match only rows that are wanted so far, since this costs more than the rest."""
+    """Match only rows that are wanted so far, since this may cost more than the rest."""
     if not (selection.include or selection.exclude):
         return
     wanted = np.flatnonzero(causes == 0)
     paths, found = paths.take(pa.array(wanted)), causes[wanted]
     if selection.include:
-        mark(found, "not included", pc.invert(_match(paths, selection.include)))
-    mark(found, "excluded", _match(paths, selection.exclude))
+        mark(found, "not included", pc.invert(any_matches(paths, selection.include)))
+    mark(found, "excluded", any_matches(paths, selection.exclude))
     causes[wanted] = found
-
-
-def _match(paths: pa.StringArray, globs: Sequence[str]) -> pa.BooleanArray:
-    """Which paths any of the globs matches."""
-    found = pa.repeat(False, len(paths))
-    for glob in globs:
-        matched = _match_by_row(paths, glob) if "[" in glob else pc.match_substring_regex(paths, pattern=_pattern(glob))
-        found = pc.or_(found, matched)
-    return found
-
-
-def _pattern(glob: str) -> str:
-    """A glob without sets as a regular expression of Arrow's: of the whole path or, without a slash, of the name too."""
-    literal = re.escape(glob)
-    path = literal.replace(r"\*", ".*").replace(r"\?", ".")
-    name = literal.replace(r"\*", "[^/]*").replace(r"\?", "[^/]")
-    return f"(?s)^{path}$" if "/" in glob else f"(?s)^{path}$|/{name}$"
-
-
-def _match_by_row(paths: pa.StringArray, glob: str) -> pa.BooleanArray:
-    """Sets such as [!a-c] are Python's to read."""
-    match = re.compile(translate(glob)).match
-    by_name = "/" not in glob
-    found = (match(path) or (by_name and match(path.rpartition("/")[2])) for path in paths.to_pylist())
-    return pa.array([bool(hit) for hit in found], pa.bool_())

@@ -2,11 +2,13 @@ import json
 from pathlib import Path
 
 import pytest
-from builders import HandmadeJob, below, letter, line, lines
+from builders import AT, RECIPE, HandmadeJob, below, letter, line, lines
 
 from fleet.audit import audit
 from fleet.proof import Papers, Proof, differences, proof_of, read_proof
 from schemas.errors import OperatorError
+from schemas.job import Round, Why
+from schemas.recipe import KeyframePolicy
 from schemas.task import ShardTask, captions_key, letter_key
 from storage.slices import pack
 
@@ -43,6 +45,17 @@ def test_a_proof_says_what_was_found_and_of_what(handmade: HandmadeJob, shard: S
         "dead_videos": 1,
         "duplicates": 0,
     }
+
+
+def test_a_proof_names_every_recipe_that_the_job_has_had(handmade: HandmadeJob, shard: ShardTask) -> None:
+    then = proven(handmade)
+    other = RECIPE.model_copy(update={"keyframes": KeyframePolicy(min_gap_seconds=9)})
+    says = {"why": Why.STALE, "created_at": AT, "created_by": "ann", "framefleet": "0.1.0"}
+    for number in (1, 2):
+        assert handmade.job.create_round(Round(number=number, recipe=other, recipe_id=other.recipe_id, **says))
+    now = proven(handmade)
+    assert (now.recipe_id, now.later_recipe_ids) == (shard.recipe_id, (other.recipe_id,))
+    assert f"later_recipe_ids was () and is ('{other.recipe_id}',)" in list(differences(then, now))
 
 
 @pytest.mark.usefixtures("shard")

@@ -6,11 +6,13 @@ from datetime import UTC, datetime, timedelta
 from fnmatch import fnmatchcase
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from producer.sources import CAUSES, VIDEO_SUFFIXES
+from producer.sources.globs import any_matches, asked
 from producer.sources.selection import causes_of
 from schemas.job import Selection
 
@@ -22,10 +24,9 @@ ARCHIVED = {"GLACIER", "DEEP_ARCHIVE", "ARCHIVE_ACCESS", "DEEP_ARCHIVE_ACCESS"}
 parts = st.text(st.sampled_from("ab.K\u212as\u017f \n%日/+("), max_size=4)
 suffixes = st.sampled_from([".mp4", ".MKV", ".Ts", ".m\u212av", ".t\u017f", ".txt", "", ".mp4 ", ".mp4\n"])
 paths = st.builds(lambda folders, name, suffix: "/".join([*folders, name + suffix]), st.lists(parts, max_size=2), parts, suffixes)
-globs = st.lists(
-    st.sampled_from(["*.mp4", "a*", "*/a*", "a/*", "[ab]*", "[!a]*", "?", "*.M*", "*\n*", "a.mp4", "a.?p4", "*/?", "+(.", "日*", " *"]),
-    max_size=2,
-).map(tuple)
+usual_globs = ["*.mp4", "a*", "*/a*", "a/*", "[ab]*", "[!a]*", "?", "*.M*", "*\n*", "a.mp4", "a.?p4", "*/?", "+(.", "日*", " *"]
+any_globs = st.lists(st.sampled_from(["*", "*", "a", "b", "/", "ab/", ".mp4", ".", "?", "[b/]", "日"]), max_size=5).map("".join)
+globs = st.lists(st.sampled_from(usual_globs) | any_globs, max_size=3).map(tuple)
 rows = st.tuples(paths, st.none() | st.integers(0, 6), st.none() | MOMENTS, st.none() | st.sampled_from(CLASSES))
 selections = st.builds(
     Selection,
@@ -75,15 +76,24 @@ def causes(*found, selection: Selection = Selection(), by_suffix: bool = True, d
     return [CAUSES[number] for number in numbers]
 
 
+@settings(deadline=None)
 @given(found=st.lists(rows, max_size=8), selection=selections, by_suffix=st.booleans())
 def test_each_row_has_the_first_cause_that_applies(found, selection: Selection, by_suffix: bool) -> None:  # noqa: FBT001
     assert causes(*found, selection=selection, by_suffix=by_suffix) == [cause_of(*row, selection, by_suffix=by_suffix) for row in found]
 
 
+@settings(deadline=None)
 @given(found=st.lists(rows, max_size=8), selection=selections)
 def test_columns_that_a_source_lacks_are_held_against_no_row(found, selection: Selection) -> None:
     lacking = [(path, size, None, None) for path, size, _, _ in found]
     assert causes(*found, selection=selection, dated=False, classed=False) == [cause_of(*row, selection, by_suffix=True) for row in lacking]
+
+
+@settings(deadline=None)
+@given(found=st.lists(paths, min_size=1, max_size=8), glob=any_globs, skip=st.integers(0, 3))
+def test_a_glob_matches_what_python_says_it_does(found: list[str], glob: str, skip: int) -> None:
+    matched = any_matches(pa.array(found).slice(skip), (glob,))
+    assert matched.to_pylist() == [_matches(path, glob) for path in found[skip:]]
 
 
 @pytest.mark.parametrize("suffix", sorted(VIDEO_SUFFIXES))
@@ -131,3 +141,14 @@ def test_a_million_rows_are_a_matter_of_a_moment() -> None:
     for _ in range(10):
         causes_of(paths=names, sizes=sizes, modified=None, classes=None, selection=Selection(min_size_bytes=5), by_suffix=True)
     assert time.process_time() - started < 1.0  # measured: 0.1 s
+
+
+@pytest.mark.parametrize("glob", ["videos/2026/*", "*.mp4", "*/trailer-*", "a.mp4", "**"])
+def test_usual_globs_need_no_regular_expression(glob: str) -> None:
+    assert [ask.func for ask in asked((glob,))] != [pc.match_substring_regex]  # type: ignore[attr-defined]
+
+
+def test_globs_that_need_one_share_it() -> None:
+    asks = list(asked(("trailer-*", "*.mp4", "a?/*", "a*b*c")))
+    assert [ask.func for ask in asks].count(pc.match_substring_regex) == 1  # type: ignore[attr-defined]
+    assert len(asks) == 2

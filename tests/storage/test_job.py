@@ -190,3 +190,21 @@ def test_redrives_that_were_asked_for_are_read_back(job: Job) -> None:
 def test_a_job_is_named_by_its_prefix() -> None:
     store = new_store("below/it")
     assert Job(store).url == store.url == open_store(store.url).url
+
+
+def test_a_recipe_of_the_same_name_is_told_apart_by_its_keyframes(job: Job) -> None:
+    job.create_spec(spec_of())
+    fewer = RECIPE.model_copy(update={"keyframes": RECIPE.keyframes.model_copy(update={"max_per_video": 3})})
+    most = RECIPE.keyframes.max_per_video
+    with pytest.raises(OperatorError, match=rf"its keyframes\.max_per_video is {most}, not 3; its recipe is test"):
+        job.create_spec(spec_of(fewer))
+
+
+def test_a_recipe_that_was_left_is_refused_with_the_latest(job: Job) -> None:
+    job.create_spec(spec_of())
+    assert job.create_round(later(OTHER))
+    assert job.recipe_ids() == (RECIPE.recipe_id, OTHER.recipe_id)
+    with pytest.raises(OperatorError, match=rf"left that recipe .* ask with the latest, test \({OTHER.recipe_id}\)") as said:
+        job.create_spec(spec_of())
+    assert "--only-stale" not in str(said.value)
+    assert job.create_spec(spec_of(OTHER)).recipe_id == OTHER.recipe_id
