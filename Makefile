@@ -36,8 +36,8 @@ test: .venv/dev
 	$(BIN)/pytest -n 2 --dist loadfile
 
 test-ship: .venv/dev
-	tests/ship/install.sh # root, or sudo: Debian's prometheus, buildah, debootstrap and chromium
-	$(BIN)/pytest tests/ship
+	tests/ship/install.sh # root, or sudo: Debian's prometheus, podman, buildah, debootstrap, chromium and systemd
+	$(BIN)/pytest -n 2 --dist loadfile tests/ship
 
 test-vllm: .venv/vllm/ready
 	env -u PYTHONDONTWRITEBYTECODE $(BIN)/pytest -W ignore::pytest.PytestUnraisableExceptionWarning tests/vllm # vLLM leaves sockets to the collector

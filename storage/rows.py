@@ -81,8 +81,9 @@ def _etags(text: str, body: NDArray[np.uint8], begins: Places, ends: Places, *, 
     even = _even(body, begins, ends)
     if not named:
         return even or _strings(text, begins, ends)
-    quoted = even and named == 2 * len(begins) and _say(body, begins, _QUOTE) and _say(body, ends - len(_QUOTE), _QUOTE)
-    return Even(even.text.replace(_QUOTE, '"'), even.width - 2 * len(_QUOTE) + 2) if even and quoted else None
+    inside = even.width - 2 * len(_QUOTE) if even else -1  # one quote alone both begins and ends with one
+    quoted = inside >= 0 and named == 2 * len(begins) and _say(body, begins, _QUOTE) and _say(body, ends - len(_QUOTE), _QUOTE)
+    return Even(even.text.replace(_QUOTE, '"'), inside + 2) if even and quoted else None
 
 
 def _even(body: NDArray[np.uint8], begins: Places, ends: Places) -> Even | None:

@@ -2,7 +2,7 @@
 # Installs what `make test-ship` needs beyond Python, from Debian's packages; the one part of the project that wants root.
 set -eu
 missing=
-for package in buildah chromium debootstrap prometheus systemd; do
+for package in buildah chromium debootstrap podman prometheus runc systemd; do
     dpkg-query --show --showformat='${db:Status-Abbrev}' "$package" 2>/dev/null | grep -q '^ii' || missing="$missing $package"
 done
 test -n "$missing" || exit 0
