@@ -19,6 +19,9 @@ FEEDING = ("launch", "reconcile", "resume")
 WIDTH = 100_000
 """Characters of a line that is never wrapped."""
 
+FAILURE = "framefleet: "
+"""What a command begins with where it says why it cannot go on."""
+
 log = logging.getLogger("framefleet")
 
 
@@ -33,7 +36,7 @@ class LogLines(io.TextIOBase):
         """Log each line that this ends."""
         *lines, self._begun = (self._begun + text).split("\n")
         for line in filter(str.strip, lines):
-            log.info("%s", line)
+            log.log(logging.ERROR if line.startswith(FAILURE) else logging.INFO, "%s", line)
         return len(text)
 
 

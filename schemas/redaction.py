@@ -9,6 +9,9 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from urllib.parse import unquote, urlsplit
 
 HIDDEN = "***"
+LONGEST = 1 << 14
+"""Characters of a text that are told, which is what container runtimes take for one line: foreign words may be of any length, and to look
+for secrets in them takes time by the square of it, in which no other thread runs."""
 SHORTEST_KNOWN = 8
 """Characters of a known secret that is looked for as it stands: to hide shorter ones everywhere would blot out words."""
 
@@ -18,11 +21,11 @@ _NAMES = r"(?:signature|credential|token|passwd|password|secret|api[-_]?key|acce
 _SCHEMES = r"(?:bearer|basic|digest|negotiate|token|apikey|aws4-hmac-sha256)"
 _BYTES = r"(?:b(?=[\"']))?"
 _LOOKS = {
-    ("://",): (re.compile(r"(?<!s3)(?<!file)(?<!memory)://(?=([^\s\"'<>]*)@)"),),
+    ("://",): (re.compile(r"(?<!s3)(?<!file)(?<!memory)://(?=([^\s\"'<>]{0,4096})@)"),),
     ("sig", "credential", "token", "passw", "secret", "api", "access"): (
         re.compile(rf"{_NAMES}{_QUOTES}\s*(?:=|%3d)\s*{_QUOTES}(?=({_VALUE}+))", re.IGNORECASE),
         re.compile(rf"{_NAMES}{_QUOTES}\s*:\s*{_QUOTES}(?=({_VALUE}{{8,}}))", re.IGNORECASE),
-        re.compile(rf"<[\w-]*{_NAMES}[\w-]*>(?=({_VALUE}+))", re.IGNORECASE),  # S3 tells a token back that it does not take
+        re.compile(rf"<[\w-]{{0,40}}{_NAMES}[\w-]{{0,40}}>(?=({_VALUE}+))", re.IGNORECASE),  # S3 tells a token back that it does not take
         re.compile(rf"{_NAMES}[\"']\s*,\s*{_BYTES}[\"'](?=({_VALUE}+))", re.IGNORECASE),
     ),
     ("authorization", "bearer"): (
@@ -32,7 +35,7 @@ _LOOKS = {
     ("akia", "asia", "hf_", "sk-", "gh", "xox", "eyj"): (
         re.compile(r"((?:AKIA|ASIA)[A-Z0-9]{16})"),
         re.compile(r"((?:hf_|sk-|gh[opsu]_|xox[bp]-)[\w-]{16,})"),
-        re.compile(r"(eyJ[\w-]{8,}\.[\w-]{8,}\.[\w-]{8,})"),
+        re.compile(r"(eyJ[\w-]{8,2048}\.[\w-]{8,}\.[\w-]{8,})"),
     ),
 }
 """What a secret is known by: one of these words, which are quick to look for, and then one of these patterns, whose group is the secret.
@@ -40,6 +43,8 @@ _LOOKS = {
 A value is only looked ahead at, so that what is in it is looked at too.
 """
 _SECRET_VARIABLE = re.compile(r"PASSWORD|PASSWD|SECRET|TOKEN|API_?KEY|CREDENTIAL|_AUTH$|_HEADERS$")
+_PLACE_VARIABLE = re.compile(r"_(FILE|PATH|URI)$")
+"""Says where a secret lies, as AWS_WEB_IDENTITY_TOKEN_FILE does, which whoever cannot read it must be told."""
 
 
 class Redactor:
@@ -51,7 +56,9 @@ class Redactor:
         self._known = re.compile(f"({'|'.join(map(re.escape, words))})") if words else None
 
     def __call__(self, text: str) -> str:
-        """The text without its secrets; the rest of it may lose a word too many."""
+        """The text without its secrets; the rest of it may lose a word too many, and what is too long its end."""
+        if len(text) > LONGEST:
+            text = f"{_begun(text)}…"
         found = sorted(match.span(1) for pattern in self._worth_trying(text) for match in pattern.finditer(text))
         return _without(text, found) if found else text
 
@@ -62,6 +69,12 @@ class Redactor:
         for words, patterns in _LOOKS.items():
             if any(word in lowered for word in words):
                 yield from patterns
+
+
+def _begun(text: str) -> str:
+    """The beginning of a text that is too long, without the word that the cut may have left half of."""
+    begun = text[:LONGEST]
+    return begun[: max(map(begun.rfind, " \n\t")) + 1]
 
 
 def _without(text: str, found: Sequence[tuple[int, int]]) -> str:
@@ -79,7 +92,7 @@ def secrets_in(environment: Mapping[str, str]) -> frozenset[str]:
 
 
 def _secrets_of(name: str, value: str) -> Iterator[str]:
-    if _SECRET_VARIABLE.search(name.upper()):
+    if _SECRET_VARIABLE.search(name.upper()) and not _PLACE_VARIABLE.search(name.upper()):
         yield value
         yield from (part.partition("=")[2] for part in value.split(",") if "=" in part)  # OTEL_EXPORTER_OTLP_HEADERS is a list
     for part in value.split(";"):  # as the addresses of Sentinels are written

@@ -108,5 +108,5 @@ def _answer(body: bytes) -> Answer | None:
 
 def _read(response_dict: dict[str, Any], customized_response_dict: dict[str, Any], **_: object) -> None:
     """Read a page's objects before botocore does, which takes many times the CPU."""
-    if response_dict["status_code"] == HTTPStatus.OK:
+    if response_dict["status_code"] < HTTPStatus.MULTIPLE_CHOICES:  # as botocore takes it for success: a proxy's may be 203
         customized_response_dict["Page"], response_dict["body"] = read_contents(response_dict["body"])

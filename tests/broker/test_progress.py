@@ -63,6 +63,11 @@ def test_counters_do_not_stay_for_ever(app: Celery, progress: Progress) -> None:
         assert [0 < redis.ttl(key) <= KEPT_SECONDS for key in redis.keys("framefleet:*")] == [True] * 2
 
 
+def test_a_fault_is_told_without_its_secrets(app: Celery) -> None:
+    report_fault(app, "GET https://host/v.mp4?X-Amz-Signature=0123456789abcdef was refused")
+    assert faults(app) == ["GET https://host/v.mp4?X-Amz-Signature=*** was refused"]
+
+
 def test_the_latest_faults_are_kept_the_latest_first(app: Celery) -> None:
     for number in range(FAULTS_KEPT + 5):
         report_fault(app, f"fault {number} ü")

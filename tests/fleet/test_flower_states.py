@@ -1,7 +1,9 @@
 """What a monitor makes of a shard's life, by Celery's own reading of events, which is Flower's."""
 
 import itertools
+import time
 from collections.abc import Iterator
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -17,7 +19,7 @@ from schemas.errors import HandedBackError
 from schemas.reasons import Stage
 from schemas.task import ShardTask
 from workers.blackbox import Step
-from workers.events import GOING, TELL_SECONDS, Told, Words, put_back
+from workers.events import GOING, TELL_SECONDS, ShardRequest, Telling, Told, Words, put_back
 
 SHARD = HandmadeJob().shard("a.mp4", "b.mp4", "c.mp4")
 
@@ -149,6 +151,34 @@ def test_a_job_of_a_long_name_keeps_its_label_short() -> None:
 
 def test_progress_is_told_seldom_enough_for_a_monitor_of_hundreds_of_workers() -> None:
     assert TELL_SECONDS >= 5
+    looks, began = list[float](), time.monotonic()
+    telling = Telling(lambda: looks.append(time.monotonic()) or [])
+    for _ in range(100):
+        telling.look()
+    assert len(looks) <= (time.monotonic() - began) / TELL_SECONDS
+
+
+class Eventer:
+    """Where a request's events go."""
+
+    enabled = True
+
+    def __init__(self) -> None:
+        self.sent: list[tuple[str, object]] = []
+
+    def send(self, kind: str, **fields: object) -> None:
+        self.sent.append((kind, fields.get("result")))
+
+
+def test_an_end_without_words_is_no_success() -> None:
+    eventer, headers = Eventer(), {"id": "a shard", "task": TASK}
+    message = SimpleNamespace(
+        headers=headers, payload=([], {}, {}), body=b"", content_type="", content_encoding="", delivery_info={}, properties={}
+    )
+    request = ShardRequest(message, eventer=eventer, task=SimpleNamespace(send_events=True, ignore_result=True))
+    for words in (Words(), Words("64 frames of 3 videos")):
+        request.send_event("task-succeeded", result=repr(words), runtime=1.0)
+    assert eventer.sent == [("task-succeeded", "64 frames of 3 videos")]
 
 
 def only(task: ShardTask) -> ShardTask:

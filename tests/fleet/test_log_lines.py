@@ -135,9 +135,10 @@ def test_a_commands_words_for_people_are_lines_of_json_too(run: Run) -> None:
 
 
 def test_a_command_that_cannot_go_on_says_why_in_json(run: Run, tmp_path: Path) -> None:
-    ended = framefleet("reconcile", tmp_path / "nothing", env=run.env)
+    ended = framefleet("reconcile", tmp_path / "nothing", env=run.env | {"FRAMEFLEET_LOG_LEVEL": "warning"})
     assert ended.status == 1
     [line] = lines(ended.err)
+    assert line["level"] == "error"
     assert line["event"].startswith("framefleet: There is no job at ")
 
 

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from schemas.redaction import HIDDEN, Redactor, secrets_in
+from schemas.redaction import HIDDEN, LONGEST, Redactor, secrets_in
 
 redacted = Redactor()
 OWN = "QJYqj"
@@ -99,14 +99,33 @@ def test_secrets_of_an_environment_are_found_by_the_names_of_variables_and_in_ur
         "HF_TOKEN": "the hub's token",
         "OTEL_EXPORTER_OTLP_HEADERS": "x-tenant=fleet,authorization=Basic YWJj",
         "FRAMEFLEET_BROKER_URL": "sentinel://:first%40pass@a:26379;sentinel://:second-pass@b:26379/0",
+        "AWS_WEB_IDENTITY_TOKEN_FILE": "/var/run/secrets/token",
+        "AWS_CONTAINER_CREDENTIALS_FULL_URI": "http://169.254.170.23/v1/credentials",
         "HOME": "/var/lib/fleet",
         "BROKEN": "http://[",
     }
     found = secrets_in(environment)
     assert {"the secret key", "the session token", "the api key", "the hub's token", "Basic YWJj"} <= found
     assert {"first%40pass", "first@pass", "second-pass"} <= found
-    assert "/var/lib/fleet" not in found
+    assert not found & {"/var/lib/fleet", "/var/run/secrets/token", "http://169.254.170.23/v1/credentials"}
 
 
 def test_short_words_are_not_blotted_out_everywhere_for_being_somebodys_password() -> None:
     assert Redactor(["redis"])("redis is away") == "redis is away"
+
+
+@pytest.mark.parametrize("word", ["://", "<token", "token", "token=", "eyJ", "a@b://"])
+def test_foreign_words_without_an_end_are_cut_rather_than_searched_for_ever(word: str) -> None:
+    assert redacted(f"it said: {word * 1_000_000}") == "it said: …"
+
+
+@pytest.mark.parametrize("secret", [f"redis://fleet:{OWN * 4}@broker:6379/0", f"Bearer {OWN * 4}", f"token={OWN * 4}", f"AKIA{'QJYQ' * 4}"])
+def test_no_half_of_a_secret_is_told_where_a_long_text_is_cut(secret: str) -> None:
+    for begin in range(LONGEST - len(secret) - 2, LONGEST + 2):
+        told = redacted(f"{('x ' * LONGEST)[:begin]} {secret} and more")
+        assert not set(told) & set(OWN)
+        assert len(told) <= LONGEST + len(HIDDEN)
+
+
+def test_what_is_no_longer_than_a_line_may_be_is_told_whole() -> None:
+    assert redacted("x " * (LONGEST // 2)) == "x " * (LONGEST // 2)

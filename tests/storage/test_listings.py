@@ -1,5 +1,6 @@
 """Pages asked for by the request before, with another query, are the pages that botocore would have got, whatever happens between."""
 
+import socket
 import sys
 import threading
 from collections.abc import Iterable, Iterator
@@ -79,6 +80,17 @@ def test_a_stumble_in_the_middle_costs_nothing_but_requests(bucket: ListedBucket
     assert not seen
 
 
+def test_a_line_that_breaks_before_an_answer_is_taken_up_again(bucket: ListedBucket) -> None:
+    def hung_up(environ: Any, _: Any) -> list[bytes]:
+        environ["werkzeug.socket"].shutdown(socket.SHUT_RDWR)
+        raise ConnectionAbortedError
+
+    pages = S3Store("bucket").pages()
+    shown = keys_of([next(pages)])
+    bucket.answers += [hung_up] * 3
+    assert shown + keys_of(pages) == KEYS
+
+
 def test_a_line_that_breaks_in_the_middle_of_a_page_is_taken_up_again(bucket: ListedBucket) -> None:
     def cut(_: Any, start_response: Any) -> list[bytes]:
         start_response("200 OK", [("Content-Length", "100000"), ("Connection", "close")])
@@ -88,6 +100,18 @@ def test_a_line_that_breaks_in_the_middle_of_a_page_is_taken_up_again(bucket: Li
     shown = keys_of([next(pages)])
     bucket.answers.append(cut)
     assert shown + keys_of(pages) == KEYS
+
+
+@pytest.mark.parametrize("turn", [0, 1])
+def test_an_answer_of_success_by_another_number_is_read_or_said_to_be_none(bucket: ListedBucket, turn: int) -> None:
+    def restated(environ: Any, start_response: Any) -> Iterable[bytes]:
+        return bucket(environ, lambda _, headers, *rest: start_response("203 Non-Authoritative Information", headers, *rest))
+
+    bucket.answers += [None] * turn + [restated, None] * 2
+    assert keys_of(S3Store("bucket").pages()) == KEYS
+    bucket.answers = [None] * turn + [Response("", "204 No Content")] * 9
+    with pytest.raises(StoreUnavailable, match="cannot be read"):
+        keys_of(S3Store("bucket").pages())
 
 
 def test_who_is_denied_in_the_middle_is_told_so(bucket: ListedBucket) -> None:

@@ -1,5 +1,6 @@
 """Rows as AWS writes them are read at one go, and are what a parser reads in them, whatever is done to the answer."""
 
+import re
 from collections.abc import Sequence
 
 import pytest
@@ -12,7 +13,7 @@ from storage.even import Even
 from storage.rows import read_rows
 
 CHECKSUM = "<ChecksumAlgorithm>CRC64NVME</ChecksumAlgorithm><ChecksumType>FULL_OBJECT</ChecksumType>"
-TEXT = st.text(st.sampled_from("ab/.%2F+ >;\"'="), max_size=6)
+TEXT = st.text(st.sampled_from("ab/.%2F+ >;\"'=\u00fc\u65e5"), max_size=6)
 NAMED = st.lists(st.sampled_from(["a", "&amp;", "&lt;", "&#65;", ">"]), max_size=4).map("".join)
 ETAGS = st.one_of(
     st.sampled_from(["&quot;0123456789abcdef&quot;", '"0123456789abcdef"', "&quot;&quot;", "&quot;", "&quot;&quot;a", "a&quot;&quot;"]),
@@ -78,9 +79,29 @@ def test_an_answer_with_something_else_in_it_is_what_a_parser_reads_or_none(
         assert read(body) == wanted
 
 
-def test_an_etag_of_one_quote_is_not_taken_for_two() -> None:
-    body = answer([("a&amp;b", "&quot;", "", 1, "STANDARD")]).encode()
+@pytest.mark.parametrize("etag", ["&quot;", "&amp;0123&quot;", "&quot;0123&amp;"])
+def test_only_an_etag_in_two_quotes_is_taken_for_one(etag: str) -> None:
+    body = answer([("a&amp;b" if etag == "&quot;" else "a", etag, "", 1, "STANDARD")]).encode()
     assert read(body) == parsed(body)
+
+
+@pytest.mark.parametrize("extra", ["<a/>", "<Type>Normal</Type>", "<Owner><ID>&amp;\u00fc</ID></Owner>", "<Common/>", "\n  "])
+def test_an_element_more_is_no_matter_wherever_a_store_writes_it(extra: str) -> None:
+    whole = answer([("a", '"0"', "", 1, "STANDARD"), ("b", '"1"', CHECKSUM, 2, "GLACIER")])
+    for place in (found.start() for found in re.finditer("<", whole)):
+        body = f"{whole[:place]}{extra}{whole[place:]}".encode()
+        assert read(body) == parsed(body)
+
+
+def test_letters_of_two_bytes_hide_no_object_behind_them() -> None:
+    last = ("z", '"1"', "", 2, "STANDARD")
+    letters = len(answer([last])) - len(answer([]))  # as many bytes more as the last object has
+    body = answer([("\u00fc" * letters, '"0"', "", 1, "STANDARD"), last]).encode()
+    assert read(body) == parsed(body) != None  # noqa: E711 - both, and something
+
+
+def test_an_object_that_breaks_off_is_not_read_at_one_go() -> None:
+    assert read_rows(answer([("a", "e", "", 1, "STANDARD")]).replace("STANDARD</StorageClass>", "<b>")) is None
 
 
 @pytest.mark.parametrize("checksums", [("", ""), (CHECKSUM, ""), ("", CHECKSUM), (CHECKSUM, CHECKSUM)])

@@ -18,7 +18,7 @@ from schemas.errors import OperatorError
 from schemas.redaction import Redactor
 from workers.feeding import Feed
 from workers.keyframe import Form, Picture
-from workers.logs import about, formatter_of, in_a_line, note
+from workers.logs import FRAMES, about, formatter_of, in_a_line, note
 from workers.settings import LogSettings, read_log_settings
 
 SECRET = "s3cr3t-of-the-broker"
@@ -147,10 +147,11 @@ def test_secrets_are_hidden_in_messages_arguments_context_and_errors(form: str) 
 
 
 def test_what_cannot_be_written_as_json_is_written_in_words(json_lines: Written) -> None:
-    with about(odd={1, 2}, name="\udcff.mp4", nested={"token": ["abc", (1, None)]}):
+    with about(odd={1, 2}, name="\udcff.mp4", nested={"token": ["abc", (1, None)]}, error=ValueError(f"redis://:{SECRET}@queue")):
         json_lines.log.info("odd")
     [line] = json_lines.objects
     assert line["odd"] == "{1, 2}"
+    assert line["error"] == "ValueError('redis://***@queue')"
     assert line["nested"] == {"token": ["abc", [1, None]]}
 
 
@@ -192,6 +193,12 @@ def test_errors_in_a_line_name_their_causes() -> None:
         told = in_a_line(error)
     assert told.index("RuntimeError") < told.index(" <- ValueError")
     assert f"({__name__}:" in told
+
+
+def test_errors_that_cause_each_other_are_told_to_an_end() -> None:
+    one, other = ValueError("one"), ValueError("other")
+    one.__cause__, other.__cause__ = other, one
+    assert in_a_line(one).count("ValueError: one") == FRAMES / 2
 
 
 WHOLE_PROCESS = """

@@ -1,11 +1,12 @@
 """Shards as traces: the right tree, for whoever asks for it, and nothing for anybody else."""
 
 import logging
+import socket
 import subprocess
 import sys
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from contextvars import copy_context
 from time import monotonic
 
@@ -13,6 +14,7 @@ import pytest
 from builders import HandmadeJob
 from fleet_runs import free_port
 from span_receiver import Received, span_receiver
+from structlog.contextvars import get_contextvars
 
 from schemas.errors import HandedBackError, PermanentError, TransientError
 from schemas.reasons import Reason, Stage
@@ -131,6 +133,21 @@ def test_stages_lie_below_their_video_whichever_thread_tells_of_them(spans: Span
     assert root.resource["service.name"] == "framefleet-test"
 
 
+def test_lines_carry_the_span_of_the_video_that_they_are_about_or_of_the_shard(spans: Spans, receiver: Received) -> None:
+    trace, carried = traced(spans), list[tuple[str, str]]()
+    with trace.attempt():
+        for place in (None, 0, None, 1):
+            trace.at(Stage.FETCH, place)
+            bound = get_contextvars()
+            carried.append((bound["trace_id"], bound["span_id"]))
+        trace.judged([Outcome((), (), Fetched())] * 2)
+    spans.close()
+    [root], videos = receiver.named("process framefleet"), receiver.named("video")
+    one, other = sorted(videos, key=lambda video: str(video.attributes["framefleet.video"]))
+    assert [span for _, span in carried] == [root.span_id, one.span_id, root.span_id, other.span_id]
+    assert {trace for trace, _ in carried} == {root.trace_id}
+
+
 def test_a_stage_lasts_from_its_first_beginning_to_its_last_end_within_its_video(spans: Spans, receiver: Received) -> None:
     trace = traced(spans)
     with trace.attempt():
@@ -236,12 +253,24 @@ def test_an_operators_name_for_the_service_goes_first(receiver: Received, monkey
     assert told.items() <= root.resource.items()
 
 
-def test_a_receiver_that_is_away_holds_up_nobody_who_leaves(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
+@pytest.mark.parametrize("backlog", [None, 1], ids=["is away", "says nothing"])
+def test_a_receiver_that_takes_no_spans_holds_up_nobody_who_leaves(
+    backlog: int | None, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
     caplog.set_level(logging.CRITICAL)
-    monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", f"http://127.0.0.1:{free_port()}")
+    with ExitStack() as held:
+        silent = backlog and held.enter_context(socket.create_server(("127.0.0.1", 0), backlog=backlog))
+        port = silent.getsockname()[1] if silent else free_port()
+        monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", f"http://127.0.0.1:{port}")
+        monkeypatch.setenv("OTEL_EXPORTER_OTLP_TIMEOUT", "60")
+        assert seconds_to_leave() < CLOSE_SECONDS + 10
+
+
+def seconds_to_leave() -> float:
+    """How long who traced a shard takes to end."""
     tracing = open_tracing(TraceSettings(), service="s", instance="i")
     with traced(tracing).attempt():
         pass
     began = monotonic()
     tracing.close()
-    assert monotonic() - began < CLOSE_SECONDS + 10
+    return monotonic() - began
