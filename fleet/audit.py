@@ -11,6 +11,7 @@ from operator import attrgetter, itemgetter
 
 from fleet.contradictions import dead_and_captioned, duplicates, strangers
 from fleet.descent import Descent
+from fleet.doubts import Doubts
 from fleet.family import Family, families
 from fleet.once import Once
 from fleet.overtaken import Overtaken
@@ -140,19 +141,25 @@ def read_all(job: Job, ledger: Ledger, *, gap: Callable[[ShardTask], None] = lam
     def stray(meta: ObjectMeta) -> None:
         tallies.find("orphans", f"{meta.key} lies where the fleet puts no object of this job: see what it is, and remove it")
 
-    with closing(Once(EXAMPLES)) as once, Overtaken(ledger) as overtaken:
+    def uncovered(task: ShardTask, gaps: list[Gap]) -> None:
+        for one in gaps:
+            tallies.find("uncovered", f"{one.video.uri} of shard {task.shard_id}: {frames_of(one)} neither captioned nor dead")
+        gap(task)
+
+    with closing(Once(EXAMPLES)) as once, Overtaken(ledger) as overtaken, closing(Doubts(job, uncovered)) as doubts:
         overtaken.read()  # while memory holds nothing else
         for family, task in beside(families(job, stray=stray), planned_once(ledger)):
             if family is not None:
-                count_objects(tallies, family)
-                once.count(family)
-            if family is not None and task is not None:
-                count_family(tallies, family, task)
-                count_letters(tallies, family, {key: letter for key, letter in family.live_letters().items() if not overtaken.has(letter)})
-                if hold_against_plan(tallies, family, task):
-                    gap(task)
-            elif family is not None:
-                strange.append(family.root)
+                whole = doubts.reread(family, task)
+                count_objects(tallies, whole)
+                once.count(whole)
+                if task is None:
+                    strange.append(family.root)
+                else:
+                    count_family(tallies, whole, task)
+                    count_letters(
+                        tallies, whole, {key: letter for key, letter in whole.live_letters().items() if not overtaken.has(letter)}
+                    )
             if task is not None and (family is None or task.shard_id not in family.committed):
                 tallies.find("uncommitted", f"shard {task.shard_id} has no object")
         for words in once.findings(ledger):
@@ -198,6 +205,8 @@ def count_family(tallies: Tallies, family: Family, task: ShardTask) -> None:
     tallies.sums["splits"] += len(family.standing_splits())
     tallies.sums["void_splits"] += len(family.void_splits())
     hold_against_itself(tallies, family, task)
+    for words in Descent(family, task).lacking():
+        tallies.find("uncommitted", words)
 
 
 def count_objects(tallies: Tallies, family: Family) -> None:
@@ -217,16 +226,6 @@ def hold_against_itself(tallies: Tallies, family: Family, task: ShardTask) -> No
         tallies.find("invalid", words)
     for words in descent.orphans():
         tallies.find("orphans", words)
-
-
-def hold_against_plan(tallies: Tallies, family: Family, task: ShardTask) -> bool:
-    """Find what is missing; True if the committed lines and letters have gaps."""
-    for words in Descent(family, task).lacking():
-        tallies.find("uncommitted", words)
-    gaps = family.gaps(task) if family.root in family.committed else []
-    for gap in gaps:
-        tallies.find("uncovered", f"{gap.video.uri} of shard {family.root}: {frames_of(gap)} neither captioned nor dead")
-    return bool(gaps)
 
 
 def frames_of(gap: Gap) -> str:

@@ -109,6 +109,17 @@ def families_with_letters(job: Job, *, prefix: str = "") -> Iterator[Family]:
         yield family
 
 
+def family_of(job: Job, root: str) -> Family:
+    """Read one family as it is now, letters last: whoever commits writes the lines first."""
+    reader, family = Reader(job), Family(root)
+    for kind in (Kind.REDRIVES, Kind.SPLITS, Kind.CAPTIONS, Kind.DEAD):
+        folder = f"{kind}/" if kind in {Kind.REDRIVES, Kind.SPLITS} else f"{kind}/{root[:2]}/"
+        for meta in job.store.list(folder + root):
+            if found := placed(meta, kind, suffix=reader.suffix()):
+                reader.read(family, found)
+    return family
+
+
 class Reader:
     """Reads a job's objects into their families, and checks each."""
 
