@@ -25,14 +25,20 @@ SPECIAL: dict[str, Values] = {
         "imagePullSecrets": ["pull"],
         "redis": {"keyPrefix": "captions:"},
         "flower": {"allowedNamespaces": ["operators"]},
+        "logs": {"format": "text", "level": "debug"},
+        "tracing": {"endpoint": "http://collector.tracing.svc:4318", "samplerRatio": 0.5},
         "monitoring": {"monitors": True, "rules": True, "dashboards": True, "labels": {"release": "prometheus"}},
-        "networkPolicy": {"storageCidrs": ["0.0.0.0/0", "::/0"], "dnsCidrs": ["169.254.20.10/32"]},
+        "networkPolicy": {
+            "storageCidrs": ["0.0.0.0/0", "::/0"],
+            "dnsCidrs": ["169.254.20.10/32"],
+            "services": [{"namespace": "models", "port": 8000}],
+        },
         "serviceAccounts": {"worker": {"annotations": {"eks.amazonaws.com/role-arn": "arn:aws:iam::1:role/worker"}}},
         "workers": {
             "gpu": {"model": {"cache": "claim", "storageClass": "shared"}, "dollarsPerHour": 2.5, "recipe": "vidcap-12b"},
             "cpu": {
                 "enabled": True,
-                "env": {"FRAMEFLEET_OPENAI_BASE_URL": "http://model:8000/v1"},
+                "env": {"FRAMEFLEET_OPENAI_BASE_URL": "http://model.models.svc:8000/v1"},
                 "secretEnv": {"FRAMEFLEET_OPENAI_API_KEY": {"name": "openai", "key": "key"}},
                 "engine": "openai",
                 "affinity": {"podAntiAffinity": {}},
@@ -54,6 +60,7 @@ SPECIAL: dict[str, Values] = {
             },
         },
         "networkPolicy": {"redisCidrs": ["10.0.3.0/24"]},
+        "tracing": {"endpoint": "https://traces.example/otlp"},
     },
     "bare": {
         "flower": {"enabled": False},

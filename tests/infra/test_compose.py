@@ -189,7 +189,7 @@ def test_what_the_exporter_follows_is_what_the_readme_launches(services: dict[st
 
 def test_flower_changes_nothing_and_asks_who_is_there(services: dict[str, Service]) -> None:
     flower = services["flower"]
-    assert flower.words == ["flower"]
+    assert flower.words == ["framefleet", "flower"]
     assert flower.environment["FLOWER_READ_ONLY"] == "true"
     assert composition(FLOWER_PASSWORD="x").services["flower"].environment["FLOWER_BASIC_AUTH"] == "operator:x"
     assert not {name for name in flower.environment if name.startswith("AWS_")}

@@ -1,12 +1,13 @@
 """Prometheus asks where the programs serve, and Grafana finds Prometheus and the dashboards, as files alone can tell."""
 
 import json
+import re
 from inspect import signature
 from typing import Any
 
 import pytest
 import yaml
-from command_lines import default_of
+from command_lines import default_of, understands
 from composed import FOLDER, Service, composition
 
 from fleet.flower import flower
@@ -45,6 +46,16 @@ def test_prometheus_asks_where_the_programs_serve(services: dict[str, Service]) 
         "framefleet-flower": [{"targets": [f"flower:{flowers_port()}"]}],
         "prometheus": [{"targets": ["localhost:9090"]}],
     }
+
+
+def test_prometheus_finds_a_launch_that_serves_where_the_readme_says(services: dict[str, Service]) -> None:
+    [found] = scraped()["framefleet-launch"]["dns_sd_configs"]
+    readme = (FOLDER / "README.md").read_text(encoding="utf-8")
+    [(container, service, port)] = re.findall(r"compose run --rm --name (\w+) (\w+) launch .* --metrics-port (\d+)`", readme)
+    assert (found["names"], found["port"]) == ([container], int(port))
+    assert container not in services  # which would be found by this name too
+    assert set(services[service].networks) & set(services["prometheus"].networks)
+    understands(["launch", "s3://videos/", "--out", "s3://captions/run-1", "--broker", "redis://redis:6379/0", "--metrics-port", port])
 
 
 def test_whom_prometheus_asks_it_can_reach_and_replicas_have_no_port_to_quarrel_over(services: dict[str, Service]) -> None:

@@ -164,3 +164,18 @@ def test_names_and_labels_are_read_out_of_a_query() -> None:
     assert query.metrics() == {"a_bucket", "d", "e:f:g"}
     assert list(query.labels()) == [("a_bucket", "stage"), ("a_bucket", "fleet")]
     assert query.groupings() == {"le", "stage", "b", "c"}
+
+
+@EVERY
+def test_a_figure_is_of_now_and_not_the_last_that_somebody_told(name: str) -> None:
+    figures = [panel for panel in panels(name) if panel["type"] in {"stat", "bargauge"}]
+    assert figures
+    late = [panel["title"] for panel in figures for one in panel["targets"] if (one.get("instant"), one.get("range")) != (True, False)]
+    assert late == []  # over a range Grafana shows the latest value there is: an exporter that died would look well for hours
+    assert {panel["options"].get("graphMode", "none") for panel in figures} == {"none"}  # which a single value would not fill
+
+
+def test_a_bad_night_begins_with_what_fires() -> None:
+    tables = sorted((panel["gridPos"]["y"], panel["title"]) for panel in panels("overview") if panel["type"] == "table")
+    assert [title for _, title in tables] == ["Alerts that fire", "Jobs"]
+    assert tables[0][0] == 4  # right below the figures

@@ -183,6 +183,9 @@ def test_the_schema_refuses_wrong_types_everywhere() -> None:
         {"workers": {"gpu": {"env": {"lower": "case"}}}},
         {"workers": {"tpu": {"enabled": True}}},
         {"reconcile": {"schedule": "hourly"}},
+        {"logs": {"format": "xml"}},
+        {"tracing": {"endpoint": "collector:4318"}},
+        {"tracing": {"samplerRatio": 1.5}},
     ],
     ids=json.dumps,
 )

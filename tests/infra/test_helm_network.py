@@ -3,10 +3,11 @@
 from dataclasses import dataclass, field
 from ipaddress import ip_address, ip_network
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 from helm_python.errors import HelmError
-from rendered import NAMESPACE, RENDERINGS, of_kind, pod_templates, render
+from rendered import NAMESPACE, RENDERINGS, environment, of_kind, pod_templates, render, workers
 
 GUARDED = [name for name in RENDERINGS if name != "bare"]
 METADATA = ("169.254.169.254", "169.254.169.253", "fd00:ec2::254", "fd20:ce::254")
@@ -89,7 +90,7 @@ def test_without_policies_everything_is_open() -> None:
 @pytest.mark.parametrize("name", GUARDED)
 @pytest.mark.parametrize("address", METADATA)
 def test_no_pod_reaches_the_metadata_server(name: str, address: str) -> None:
-    ports = {80, 443, 53, 988, 9000, 6379}
+    ports = {80, 443, 53, 988, 9000, 6379, 4318}
     reached = {
         component for component, labels in pods(name).items() for port in ports if allowed(name, "egress", labels, port, address=address)
     }
@@ -117,6 +118,23 @@ def test_storage_is_reached_by_those_who_work_with_it_alone(name: str) -> None:
     address, port = ("10.1.2.3", 9000) if name == "onprem" else ("52.216.1.1", 443)
     reached = {component for component, labels in pods(name).items() if allowed(name, "egress", labels, port, address=address)}
     assert reached == set(pods(name)) - {"flower", "redis"}
+
+
+def test_an_endpoint_in_the_cluster_is_reached_where_it_is_named() -> None:
+    url = urlsplit(environment(workers("everything")["worker-cpu"]["containers"][0])["FRAMEFLEET_OPENAI_BASE_URL"])
+    port, namespace = url.port or 80, (url.hostname or "").split(".")[1]
+    worker, flower = (pods("everything")[component] for component in ("worker-cpu", "flower"))
+    assert allowed("everything", "egress", worker, port, namespace=namespace, labels={})
+    assert not allowed("everything", "egress", worker, port, namespace="elsewhere", labels={})
+    assert not allowed("everything", "egress", flower, port, namespace=namespace, labels={})
+
+
+def test_the_collector_is_reached_by_those_who_are_traced_alone() -> None:
+    labels = pods("everything")
+    reached = {component for component, pod in labels.items() if allowed("everything", "egress", pod, 4318, namespace="tracing", labels={})}
+    assert reached == set(labels) - {"flower", "redis"}
+    assert not allowed("everything", "egress", labels["worker-gpu"], 4318, namespace="elsewhere", labels={})
+    assert not allowed("everything", "egress", labels["worker-gpu"], 4318, address="8.8.8.8")
 
 
 @pytest.mark.parametrize("name", GUARDED)

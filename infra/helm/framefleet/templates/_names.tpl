@@ -40,3 +40,16 @@ helm.sh/chart: {{ printf "%s-%s" .root.Chart.Name .root.Chart.Version }}
 {{- define "framefleet.out" -}}
 {{ required "job.out: say where the job lies, such as s3://bucket/prefix" .Values.job.out }}
 {{- end -}}
+
+{{/* Addresses beyond the cluster that may be reached. `except` must lie within the block, so only the whole internet can leave something out. */}}
+{{- define "framefleet.storageBlocks" -}}
+{{- range .Values.networkPolicy.storageCidrs }}
+- ipBlock:
+    cidr: {{ . }}
+    {{- if eq . "0.0.0.0/0" }}
+    except: [169.254.0.0/16]
+    {{- else if eq . "::/0" }}
+    except: ["fe80::/10", "fd00:ec2::254/128", "fd20:ce::254/128"]
+    {{- end }}
+{{- end }}
+{{- end -}}

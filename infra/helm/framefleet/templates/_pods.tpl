@@ -88,6 +88,24 @@ capabilities:
   value: /tmp/cache
 {{- end -}}
 
+{{/* How programs log, and whether they are traced: which endpoint, how many of the traces, and of which fleet. */}}
+{{- define "framefleet.sightEnv" -}}
+- name: FRAMEFLEET_LOG_FORMAT
+  value: {{ .Values.logs.format }}
+- name: FRAMEFLEET_LOG_LEVEL
+  value: {{ .Values.logs.level }}
+{{- with .Values.tracing.endpoint }}
+- name: OTEL_EXPORTER_OTLP_ENDPOINT
+  value: {{ . | quote }}
+- name: OTEL_TRACES_SAMPLER
+  value: traceidratio
+- name: OTEL_TRACES_SAMPLER_ARG
+  value: {{ $.Values.tracing.samplerRatio | quote }}
+- name: OTEL_RESOURCE_ATTRIBUTES
+  value: {{ printf "service.namespace=%s/%s" $.Release.Namespace $.Release.Name | quote }}
+{{- end }}
+{{- end -}}
+
 {{/* A pod that runs one framefleet command with tools: dict root, name, args (list), broker (whether it asks it), resources, restart, port, price. */}}
 {{- define "framefleet.tool" -}}
 {{ include "framefleet.pod" (dict "root" .root "account" "control") }}
@@ -102,6 +120,7 @@ containers:
     args: {{ .args | toJson }}
     env:
       {{- include "framefleet.homeEnv" . | nindent 6 }}
+      {{- include "framefleet.sightEnv" .root | nindent 6 }}
       {{- if .broker }}
       {{- include "framefleet.brokerEnv" .root | trim | nindent 6 }}
       {{- end }}
