@@ -65,6 +65,8 @@ def print_broker(console: Console, broker: BrokerStatus) -> None:
         say(console, f"  {breaker_in_words(broker.breaker)}")
     if broker.videos:
         say(console, f"  storage: {per_video(broker)}")
+    if broker.waiting and not broker.workers:
+        say(console, "  no worker of this broker tells of itself: start some, or look into the logs of those that should be there")
     if broker.together:
         say(console, f"  all workers ({len(broker.workers)}): {in_words(broker.together)}")
     for one in broker.workers[:MOST_WORKERS]:

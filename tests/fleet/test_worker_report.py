@@ -9,9 +9,9 @@ from fleet.report import MOST_WORKERS, print_broker
 from fleet.status import BrokerStatus, WorkerStatus
 
 
-def told(*workers: Vitals) -> list[str]:
+def told(*workers: Vitals, waiting: int = 0) -> list[str]:
     broker = BrokerStatus(
-        waiting=0,
+        waiting=waiting,
         in_work=0,
         frames=9,
         videos=0,
@@ -51,5 +51,6 @@ def test_of_many_workers_only_some_are_told_of_one_by_one() -> None:
     assert (lines[1][:19], lines[-1]) == ("  all workers (20):", "    and 4 more; see --json")
 
 
-def test_a_broker_without_workers_says_nothing_of_them() -> None:
+def test_a_broker_without_workers_says_nothing_of_them_unless_shards_wait() -> None:
     assert told() == ["  broker: 0 shards wait, 0 in work, 9 frames so far"]
+    assert "no worker of this broker tells of itself" in told(waiting=2)[1]
