@@ -68,7 +68,7 @@ WORKER: tuple[Metric, ...] = (
     _counter("schema_failures", "Answers that did not fit the schema, by rung and first failing field.", "rung field", when="one failed"),
     _counter("engine_questions", "Questions that the engine answered."),
     _counter("engine_tokens", "Tokens: prompt, image and cached (prefix cache) ones among the prompt's, output.", "kind", when="counted"),
-    _gauge("engine_ceiling_frames_per_second", "What the engine alone can do here.", when="`framefleet bench engine` measured it"),
+    _gauge("engine_ceiling_frames_per_second", "What the engine alone can do here.", when="`bench engine` measured it, or it was told"),
     _gauge("engine_efficiency_ratio", "Frames answered in the last minute of work over the ceiling.", unit="ratio", when="the same"),
     _gauge("engine_in_flight_frames", "Frames that are with the engine."),
     _gauge("engine_window_frames", "Frames that may be with the engine, as the worker found best."),

@@ -48,7 +48,9 @@ class Ceiling(Model):
 class Ceilings:
     """Ceilings in a folder: a file for each engine, model, image size and machine."""
 
-    def __init__(self, folder: str | None = None) -> None:
+    def __init__(self, folder: str | None = None, *, told: float | None = None) -> None:
+        self.told = told
+        """Frames per second where nothing was measured here, as an operator has it from a machine alike; None if nobody knows."""
         self._folder = default_folder(os.environ) if folder is None else Path(folder)
 
     def keep(self, ceiling: Ceiling) -> Path:

@@ -165,7 +165,7 @@ class Pulse:
                 recent_seconds=recent.seconds,
                 recent_frames=recent.frames,
                 recent_captioned=recent.captioned,
-                ceiling_frames_per_second=ceiling and ceiling.frames_per_second,
+                ceiling_frames_per_second=ceiling.frames_per_second if ceiling else self._ceilings.told,
                 dollars_per_hour=self._dollars_per_hour,
                 window=self._room.window_size,
                 in_flight=self._room.in_flight,

@@ -91,6 +91,8 @@ class WorkerSettings(LogSettings):
     """What an hour of this worker's machine costs, to tell dollars per million frames."""
     ceiling_dir: str | None = None
     """Where `framefleet bench engine` keeps what engines alone can do; in the user's cache folder if unset."""
+    ceiling_frames_per_second: Annotated[float | None, Field(gt=0)] = None
+    """What it told elsewhere, for machines that come and go: holds where nothing was measured."""
 
     recipe: str = "vidcap-12b"
     """The recipe whose model the vllm engine hosts, by its house name or as a TOML file; jobs may bring others for the same model."""

@@ -96,8 +96,8 @@ class CaptionShard(Task):  # type: ignore[misc]  # celery has no types
         meter, figures = Meter(), Figures()
         self._box = BlackBox(settings.black_box)
         self._room = Room(settings, opened=lambda asked: Metered(open_engine(asked), meter))
-        dollars = settings.gpu_dollars_per_hour
-        self._pulse = Pulse(self.worker, self._room, meter, Ceilings(settings.ceiling_dir), dollars_per_hour=dollars)
+        ceilings = Ceilings(settings.ceiling_dir, told=settings.ceiling_frames_per_second)
+        self._pulse = Pulse(self.worker, self._room, meter, ceilings, dollars_per_hour=settings.gpu_dollars_per_hour)
         breaker = SeenBreaker(app, units=settings.breaker_units)
         self._telling = Telling(self._box.steps)
         self._reporter = Reporter(app, self._pulse, look=self._telling.after(BreakerWatch(breaker).look))

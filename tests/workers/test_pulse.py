@@ -125,6 +125,18 @@ def test_frames_may_be_counted_from_many_threads(pulse: Pulse) -> None:
     assert pulse.vitals().frames == 16000
 
 
+def test_a_ceiling_that_an_operator_tells_holds_where_none_was_measured(room: FakeRoom, tmp_path: Path) -> None:
+    told = Ceilings(str(tmp_path), told=7.0)
+    ceiling = asyncio.run(measure(ScriptedEngine(), RECIPE, answer_tokens=16, machine=machine_words(), frames=4))
+    before = Pulse("host:1", room, Meter(), told)
+    with before.at_work(RECIPE):
+        assert before.vitals().ceiling_frames_per_second == 7.0
+    told.keep(ceiling)
+    after = Pulse("host:2", room, Meter(), told)
+    with after.at_work(RECIPE):
+        assert after.vitals().ceiling_frames_per_second == ceiling.frames_per_second
+
+
 def test_a_worker_finds_the_ceiling_that_was_measured_here_with_its_engine(room: FakeRoom, pulse: Pulse, tmp_path: Path) -> None:
     ceiling = asyncio.run(measure(ScriptedEngine(), RECIPE, answer_tokens=16, machine=machine_words(), frames=4))
     Ceilings(str(tmp_path)).keep(ceiling)

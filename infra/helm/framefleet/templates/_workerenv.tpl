@@ -16,6 +16,10 @@
   value: /run/framefleet
 - name: FRAMEFLEET_CEILING_DIR
   value: {{ eq .model.cache "none" | ternary "/tmp/ceilings" "/models/ceilings" }}
+{{- with .ceilingFramesPerSecond }}
+- name: FRAMEFLEET_CEILING_FRAMES_PER_SECOND
+  value: {{ . | quote }}
+{{- end }}
 {{- with .dollarsPerHour }}
 - name: FRAMEFLEET_GPU_DOLLARS_PER_HOUR
   value: {{ . | quote }}
