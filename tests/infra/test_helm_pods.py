@@ -5,17 +5,12 @@ import shlex
 from typing import Any
 
 import pytest
-import typer
+from command_lines import COMMANDS, SETTINGS, UsageError, options_in_environment, understands
 from rendered import RENDERINGS, Manifest, environment, manifests, of_kind, pod_templates, workers
 
 from broker.address import Address
-from fleet import health
-from fleet.cli import app as command_line
 from workers.settings import WorkerSettings
 
-UsageError = typer.BadParameter.__base__ or Exception  # typer brings a click of its own, and does not name this one
-COMMANDS = typer.main.get_group(command_line)
-SETTINGS = {f"FRAMEFLEET_{name.upper()}" for name in WorkerSettings.model_fields}
 SPOT_NOTICE_SECONDS = {"aws-spot": 110, "gcp-spot": 25}
 """What a provider's notice leaves: 120 s less what passes until the node is drained; 30 s less what the system's own pods get."""
 HARDLY_ANYTHING_SECONDS = 5
@@ -40,25 +35,6 @@ def command_lines(name: str) -> list[tuple[dict[str, str], list[str]]]:
         lines = [words_of(container), *(probe["command"] for probe in probes if probe)]
         found += [(environment(container), line) for line in lines]
     return found
-
-
-def understands(words: list[str]) -> None:
-    """Have the command line read the words as it would, and do nothing.
-
-    Raises:
-        Exception: it would not.
-    """
-    if words[0] == "health":  # `fleet.entry` answers it before the command line is loaded
-        health.parser().parse_args(words[1:])
-        return
-    command: Any = COMMANDS.commands[words[0]]
-    command.make_context(words[0], words[1:])
-
-
-def options_in_environment() -> set[str]:
-    """The variables by which options of commands can be given."""
-    commands = [*COMMANDS.commands.values()]
-    return {str(option.envvar) for command in commands for option in command.params if getattr(option, "envvar", None)}
 
 
 @pytest.fixture(autouse=True)
