@@ -99,7 +99,7 @@ def test_a_second_signal_does_not_wait_and_costs_nobody_an_attempt(broker: str, 
     with running(KEPT, tmp_path / "said", env(broker, seconds=100)) as kept:
         wait_until(lambda: kept.family() and taken(app, job))
         kept.signal(signal.SIGTERM)
-        wait_until(lambda: "Warm shutdown" in (tmp_path / "said" / "stderr").read_text())
+        wait_until(lambda: "told to end" in (tmp_path / "said" / "stderr").read_text())
         kept.signal(signal.SIGINT)
         assert kept.ended(within_seconds=60).status == 0
         assert kept.left_behind() == []
