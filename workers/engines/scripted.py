@@ -6,7 +6,7 @@ import time
 import zlib
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from schemas.recipe import Recipe
 from workers.engines import Answer, Ask
@@ -90,15 +90,14 @@ class ScriptedEngine:
             self._step(in_flight=-1, answered=answered)
 
     def _step(self, *, in_flight: int, answered: int = 0) -> None:
-        load = self._until_now(self._load)
-        self._load = replace(load, in_flight=load.in_flight + in_flight, answered=load.answered + answered)
+        self._load = self._until_now(self._load, in_flight=in_flight, answered=answered)
 
-    def _until_now(self, load: Load | None) -> Load:
+    def _until_now(self, load: Load | None, *, in_flight: int = 0, answered: int = 0) -> Load:
         now = time.monotonic()
         if load is None:
-            return Load(started_at=now, last_at=now)
+            return Load(started_at=now, last_at=now, in_flight=in_flight)
         busy_seconds = load.busy_seconds + load.in_flight * (now - load.last_at) / self.concurrency
-        return replace(load, busy_seconds=busy_seconds, last_at=now)
+        return Load(busy_seconds, load.started_at, now, load.answered + answered, load.in_flight + in_flight)
 
 
 def _answer_to(picture: Picture, recipe: Recipe) -> str:
