@@ -10,6 +10,7 @@ from workers.media.wire import MOST_PLANNED, printable
 
 Index = Annotated[int, Field(ge=0, lt=2**31)]
 Place = Annotated[int, Field(ge=0, lt=2**63)]
+Ranges = Annotated[tuple[tuple[Place, Place], ...], Field(min_length=1, max_length=MOST_PLANNED)]
 Count = Annotated[int, Field(ge=1, lt=2**31)]
 Pixels = Annotated[int, Field(ge=1, le=2**20)]
 Timestamp = Annotated[int, Field(ge=-(2**63), lt=2**63)]
@@ -43,18 +44,17 @@ class Spoken(Model):
 
 
 class Read(Model):
-    """The child needs bytes of the object."""
+    """The child needs these ranges of the object, one behind the other."""
 
     kind: Literal["read"]
-    start: Place
-    end: Place
+    ranges: Ranges
 
 
 class Plan(Model):
     """The child will read these ranges of the object next."""
 
     kind: Literal["plan"]
-    ranges: Annotated[tuple[tuple[Place, Place], ...], Field(min_length=1, max_length=MOST_PLANNED)]
+    ranges: Ranges
 
 
 class Codec(Model):

@@ -10,7 +10,7 @@ import struct
 from dataclasses import asdict, dataclass
 from typing import Any, Self
 
-SLOTS = 8
+SLOTS = 4
 """Pictures that may lie in shared memory at once: the child's lead over its consumer."""
 MAX_MESSAGE = 16 * 1024
 INBOX_BYTES = 1024 * 1024

@@ -13,7 +13,8 @@ from schemas.reasons import Reason, Stage
 from workers.keyframe import DeadFrame, Form
 from workers.media import ByteSource
 from workers.media.forks.sharedmemory import SharedMemory
-from workers.media.session import Session
+from workers.media.messages import Done
+from workers.media.session import ChildSlowError, Line, Session
 from workers.media.wire import INBOX_BYTES, LENGTH, LOG_AT, LOG_BYTES, MOST_PLANNED, SLOTS, Job
 
 JOB = Job(
@@ -53,10 +54,14 @@ LIES = {
     "a plan of nothing": [{"kind": "plan", "ranges": []}],
     "a plan without end": [{"kind": "plan", "ranges": [[0, 1]] * (MOST_PLANNED + 1)}],
     "planning without end": [{"kind": "plan", "ranges": [[0, 100]]}] * 7,
-    "a range past the end": [{"kind": "read", "start": 0, "end": 101}],
-    "a range turned around": [{"kind": "read", "start": 50, "end": 50}],
-    "a range of everything": [{"kind": "read", "start": 0, "end": INBOX_BYTES + 1}],
-    "reading without end": [{"kind": "read", "start": 0, "end": 100}] * 7,
+    "a range past the end": [{"kind": "read", "ranges": [[0, 101]]}],
+    "a range turned around": [{"kind": "read", "ranges": [[50, 50]]}],
+    "a range that takes another's bytes off": [{"kind": "read", "ranges": [[0, 100], [100, 0]]}],
+    "a range of everything": [{"kind": "read", "ranges": [[0, INBOX_BYTES + 1]]}],
+    "ranges of everything": [{"kind": "read", "ranges": [[0, INBOX_BYTES], [0, 1]]}],
+    "ranges of nothing": [{"kind": "read", "ranges": []}],
+    "ranges without end": [{"kind": "read", "ranges": [[0, 1]] * (MOST_PLANNED + 1)}],
+    "reading without end": [{"kind": "read", "ranges": [[0, 100]]}] * 7,
     "a frame before the video": [FRAME],
     "more frames than asked for": [OPENED | {"frames_chosen": 6}],
     "no frames": [OPENED | {"frames_chosen": 0}],
@@ -153,7 +158,7 @@ def test_a_child_that_lies_is_found_out(lie: str, hold) -> None:
 
 def test_a_child_that_keeps_to_the_protocol_is_believed(hold) -> None:
     frame, dead = hold(
-        [{"kind": "read", "start": 0, "end": 100}, OPENED, FRAME, DEAD | {"message": "bad\x1b[31m", "log_tail": "a\nb"}, DONE]
+        [{"kind": "read", "ranges": [[0, 60], [60, 100]]}, OPENED, FRAME, DEAD | {"message": "bad\x1b[31m", "log_tail": "a\nb"}, DONE]
     )
     assert (frame.picture.width, frame.picture.height, len(frame.picture.body)) == (8, 4, 96)
     assert isinstance(dead, DeadFrame)
@@ -206,5 +211,15 @@ def test_a_child_that_dies_leaves_ffmpegs_last_words_and_never_those_of_the_vide
 def test_a_source_that_fails_is_not_told_in_ffmpegs_words(hold) -> None:
     gone = PermanentError(Reason.OBJECT_GONE, Stage.FETCH, "gone")
     with pytest.raises(PermanentError) as caught:
-        hold([CODEC, {"kind": "read", "start": 0, "end": 1}], words=LENGTH.pack(4) + b"oops", source=Lost(gone))
+        hold([CODEC, {"kind": "read", "ranges": [[0, 1]]}], words=LENGTH.pack(4) + b"oops", source=Lost(gone))
     assert (caught.value.log_tail, caught.value.codec) == ("", "h264")
+
+
+def test_a_message_that_is_there_costs_none_of_the_childs_time_and_waiting_does() -> None:
+    near, far = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    with near, far:
+        far.send(json.dumps(DONE).encode())
+        line = Line(near, seconds=0.0)
+        assert isinstance(line.hear(), Done)
+        with pytest.raises(ChildSlowError):
+            line.hear()

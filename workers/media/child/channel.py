@@ -1,11 +1,13 @@
 """The child's end of the conversation."""
 
+import itertools
 import json
 import mmap
 import os
 import socket
 from collections.abc import Sequence
 
+from workers.media.costs import Range
 from workers.media.wire import INBOX_BYTES, LENGTH, MOST_PLANNED, SLOTS, Job
 
 
@@ -14,23 +16,29 @@ class Channel:
 
     def __init__(self, wire: socket.socket, memory_descriptor: int) -> None:
         self._wire = wire
-        # every page is there from the video before, and a fault would cost more than what is copied
-        self.memory = mmap.mmap(memory_descriptor, 0, flags=mmap.MAP_SHARED | mmap.MAP_POPULATE)
+        self.memory = mmap.mmap(memory_descriptor, 0)
         self._free = list(range(SLOTS))
+        self._shelf = bytearray(INBOX_BYTES)
 
     def job(self) -> Job:
         """Take the parent's orders."""
-        return Job.from_json(self._inbox())
+        return Job.from_json(bytes(self._inbox()))
 
     def read(self, start: int, end: int) -> bytes:
         """Read bytes `start` to `end` (exclusive) of the object."""
-        pieces = []
-        for low in range(start, end, INBOX_BYTES):
-            self.say("read", start=low, end=min(end, low + INBOX_BYTES))
-            pieces.append(self._inbox())
+        pieces = [bytes(self._read([(low, min(end, low + INBOX_BYTES))])) for low in range(start, end, INBOX_BYTES)]
         return pieces[0] if len(pieces) == 1 else b"".join(pieces)
 
-    def plan(self, ranges: Sequence[tuple[int, int]]) -> None:
+    def read_all(self, ranges: Sequence[Range]) -> Sequence[bytes | memoryview]:
+        """Read several ranges in one turn, if they fit into one inbox. What is returned holds until this is called again."""
+        ends = list(itertools.accumulate(end - start for start, end in ranges))
+        if len(ranges) == 1 or ends[-1] > INBOX_BYTES:
+            return [self.read(start, end) for start, end in ranges]
+        body, shelf = self._read(ranges), memoryview(self._shelf)
+        shelf[: len(body)] = body
+        return [shelf[start:end] for start, end in itertools.pairwise([0, *ends])]
+
+    def plan(self, ranges: Sequence[Range]) -> None:
         """Announce what will be read next, from starts to ends (exclusive), in this order."""
         for first in range(0, len(ranges), MOST_PLANNED):
             self.say("plan", ranges=ranges[first : first + MOST_PLANNED])
@@ -53,10 +61,15 @@ class Channel:
         while True:
             self._receive()
 
-    def _inbox(self) -> bytes:
+    def _read(self, ranges: Sequence[Range]) -> memoryview:
+        self.say("read", ranges=ranges)
+        return self._inbox()
+
+    def _inbox(self) -> memoryview:
+        """Wait for what comes; it lies there until something else is asked for."""
         while (length := self._receive()) is None:
             pass
-        return self.memory[:length]
+        return memoryview(self.memory)[:length]
 
     def _receive(self) -> int | None:
         """Take one packet: returns how many bytes lie in the inbox, or notes a freed slot."""

@@ -58,7 +58,7 @@ def live(conversation: int, memory: int, *, lock: Lock, deed: Deed | None = None
 def _do(job: Job, channel: Channel, report: Report) -> bool:
     """Read the video; says whether that went well, and tells the parent if not."""
     try:
-        _read_video(ObjectFile(channel.read, job.size_bytes, announce=channel.plan), job, report)
+        _read_video(ObjectFile(channel.read, job.size_bytes, fetch_all=channel.read_all, announce=channel.plan), job, report)
     except UnreadableError as error:
         report.failed(error)
     except MemoryError:
