@@ -12,8 +12,8 @@ engine_busy
 own_cpu_ms_per_frame
     CPU of worker, fork server, children (also those that ended), Redis and the producer's thread, over a run that begins after the
     worker has shown with a small job that it is ready, less a bare loop (bare.py) over the same keyframes: open, demux and decode by
-    PyAV's manual, scale, encode. The run encodes too: the scripted engine takes JPEGs. `..._less_lean_loop` takes off a loop that opens
-    by the header alone and reads by the index, as the pipeline does.
+    PyAV's manual, scale to RGB, encode. The run encodes too: the scripted engine takes JPEGs. `..._less_lean_loop` takes off a loop that
+    opens by the header alone, reads by the index and scales to BGR, as the pipeline does.
 cores_needed, cores_left
     Cores that the pipeline would need to feed this engine at its full rate, and cores that other processes of the machine left to the
     benchmark while it ran: where the first is more than the second, engine_busy speaks of the machine.
@@ -238,7 +238,7 @@ def figures(run: Run, bare: Bare) -> dict[str, object]:
     """Put the figures together."""
     stages, cpu_ms, steady = bare.ms_per_frame(), run.cpu_ms_per_frame, run.steady
     lean = sum(stages[name] for name in ("open", "read", "decode", "scale", "encode"))
-    plain = stages["plain open, demux and decode"] + stages["scale"] + stages["encode"]
+    plain = sum(ms for name, ms in stages.items() if name.startswith("plain"))
     return {
         "engine_busy": round(steady.engine_busy, 4),
         "own_cpu_ms_per_frame": round(cpu_ms - plain, 3),

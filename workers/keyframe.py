@@ -11,6 +11,13 @@ import simplejpeg
 from schemas.errors import PermanentError
 
 
+class Order(StrEnum):
+    """How a pixel's three bytes follow each other."""
+
+    RGB = "rgb"
+    BGR = "bgr"
+
+
 class Form(StrEnum):
     """What an engine takes pictures as."""
 
@@ -18,6 +25,11 @@ class Form(StrEnum):
     """Packed sRGB, `height` x `width` x 3 bytes."""
     JPEG = "jpeg"
     """A JPEG file with 4:2:0 chroma."""
+
+    @property
+    def order(self) -> Order:
+        """What a decoder lays pixels down as for this form: FFmpeg's scaler is quickest at BGR, which a JPEG encoder takes as well."""
+        return Order.BGR if self is Form.JPEG else Order.RGB
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,12 +42,12 @@ class Picture:
     form: Form = Form.RGB
 
     @classmethod
-    def of(cls, pixels: npt.NDArray[np.uint8], *, form: Form, jpeg_quality: int) -> Self:
-        """Copy or encode pixels of shape (height, width, 3), once."""
+    def of(cls, pixels: npt.NDArray[np.uint8], *, form: Form, jpeg_quality: int, order: Order = Order.RGB) -> Self:
+        """Copy or encode pixels of shape (height, width, 3), once. For packed RGB they must be of that order."""
         height, width, _ = pixels.shape
         if form is Form.RGB:
             return cls(pixels.tobytes(), width, height, form)
-        body = simplejpeg.encode_jpeg(pixels, quality=jpeg_quality, colorspace="RGB", colorsubsampling="420")
+        body = simplejpeg.encode_jpeg(pixels, quality=jpeg_quality, colorspace=order.upper(), colorsubsampling="420")
         return cls(bytes(body), width, height, form)
 
     @property

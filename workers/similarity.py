@@ -3,15 +3,18 @@
 import numpy as np
 import numpy.typing as npt
 
+from workers.keyframe import Order
+
 CELLS = 16
 """Cells of the grid along each side."""
 
 
-def thumbnail(pixels: npt.NDArray[np.uint8]) -> bytes:
-    """Average pixels of shape (height, width, 3) over each cell of the grid: 16 x 16 x 3 bytes of sRGB, whatever the picture's size."""
+def thumbnail(pixels: npt.NDArray[np.uint8], *, order: Order = Order.RGB) -> bytes:
+    """Average pixels of shape (height, width, 3) over each cell of the grid: 16 x 16 x 3 bytes of RGB, whatever the picture's size."""
     rows = np.stack([pixels[start:end].mean(axis=0) for start, end in _cells(pixels.shape[0])])
     cells = np.stack([rows[:, start:end].mean(axis=1) for start, end in _cells(pixels.shape[1])], axis=1)
-    return bytes(np.rint(cells).astype(np.uint8).tobytes())
+    levels = np.rint(cells).astype(np.uint8)
+    return bytes((levels[..., ::-1] if order is Order.BGR else levels).tobytes())
 
 
 def distance(one: bytes, other: bytes) -> int:

@@ -7,7 +7,7 @@ from typing import Self
 from schemas.errors import PermanentError, TransientError
 from schemas.reasons import Reason, Stage
 from schemas.recipe import ImageSize, KeyframePolicy
-from workers.keyframe import DeadFrame, Form, Keyframe
+from workers.keyframe import DeadFrame, Form, Keyframe, Order
 from workers.media import ByteSource, Limits
 from workers.media.forks.forkserver import ForkServer
 from workers.media.forks.offspring import ForkServerDiedError
@@ -59,7 +59,7 @@ class Decoder:
         """
         if source.size_bytes == 0:
             raise PermanentError(Reason.EMPTY_FILE, Stage.PROBE, "The object has no bytes.")
-        job = self._job(source, policy, image, only_frames)
+        job = self._job(source, policy, image, form, only_frames)
         given: set[int] = set()
         for _ in range(ATTEMPTS):
             try:
@@ -91,7 +91,7 @@ class Decoder:
             session = Session(child, source, job, deadline_seconds=seconds, form=form, jpeg_quality=jpeg_quality, thumbnails=thumbnails)
             yield from session.frames()
 
-    def _job(self, source: ByteSource, policy: KeyframePolicy, image: ImageSize, only_frames: frozenset[int] | None) -> Job:
+    def _job(self, source: ByteSource, policy: KeyframePolicy, image: ImageSize, form: Form, only_frames: frozenset[int] | None) -> Job:
         limits = self._limits
         return Job(
             size_bytes=source.size_bytes,
@@ -104,4 +104,5 @@ class Decoder:
             memory_bytes=limits.memory_bytes,
             max_pixels=limits.max_pixels,
             max_duration_seconds=limits.max_duration_seconds,
+            bgr=form.order is Order.BGR,
         )

@@ -206,8 +206,8 @@ class Session:
         _hold(frame.width <= self._job.max_width and frame.height <= self._job.max_height, "a picture out of bounds")
         _hold(frame.slot < SLOTS, "a slot out of bounds")
         pixels = self._child.memory.pixels(self._job.slot_at(frame.slot), width=frame.width, height=frame.height)
-        picture = Picture.of(pixels, form=self._form, jpeg_quality=self._jpeg_quality)
-        small = thumbnail(pixels) if self._thumbnails else None
+        picture = Picture.of(pixels, form=self._form, jpeg_quality=self._jpeg_quality, order=self._form.order)
+        small = thumbnail(pixels, order=self._form.order) if self._thumbnails else None
         with suppress(ChildLeftError):  # it needs no slot
             self._line.send(bytes([frame.slot]))
         return Keyframe(

@@ -43,6 +43,8 @@ class Job:
     memory_bytes: int
     max_pixels: int
     max_duration_seconds: float
+    bgr: bool = False
+    """Whether pixels are laid down as BGR, else as RGB."""
 
     @property
     def slot_bytes(self) -> int:

@@ -7,11 +7,12 @@ import clips
 import numpy as np
 import numpy.typing as npt
 import pytest
+import simplejpeg
 from clips import Clip
 from colour_cards import BARS, FULL, LIMITED, LUMA, UNSPECIFIED, bars_of, card, ycbcr_frame
 
 from schemas.reasons import Reason
-from workers.keyframe import DeadFrame
+from workers.keyframe import DeadFrame, Form
 
 LOSSLESS = {"preset": "ultrafast", "qp": "0"}
 LOSSLESS_HEVC = {"preset": "ultrafast", "x265-params": "lossless=1:log-level=none:pools=none:frame-threads=1"}
@@ -22,6 +23,8 @@ H264, HEVC, FFV1, PRORES = (
     ("prores_ks", "mov", {"qscale": "1"}),
 )
 BT601, BT709, YCGCO = 6, 1, 8
+JPEGS_OWN_ERROR = 6
+"""Levels that a file of quality 90 may be off in the middle of a bar."""
 
 
 def still(
@@ -151,3 +154,24 @@ def test_colours_without_a_way_to_srgb_are_dead_frames_however_many(decode) -> N
     found = decode(clips.make(clip))
     assert [frame.error.reason for frame in found if isinstance(frame, DeadFrame)] == [Reason.UNSUPPORTED_CODEC] * 20
     assert "YCGCO" in str(found[0].error)
+
+
+WAYS = {
+    "4:2:0": lambda: still(lambda: ycbcr_frame(card(256, 64), "yuv420p", matrix=BT709, full=False), *H264, {"colorspace": BT709}),
+    "4:4:4": lambda: still(lambda: ycbcr_frame(card(256, 64), "yuv444p", matrix=BT709, full=False), *H264, {"colorspace": BT709}),
+    "rgb": lambda: still(lambda: rgb_frame("rgb24", np.uint8(card() * 255)), "png", "mov", {}),
+    "alpha": lambda: still(lambda: see_through(255), "png", "mov", {}),
+}
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_a_jpeg_shows_the_colours_of_the_packed_picture(way: str, decode) -> None:
+    clip = WAYS[way]()
+    assert worst(simplejpeg.decode_jpeg(decode(clip, form=Form.JPEG)[0].picture.jpeg)) <= JPEGS_OWN_ERROR
+
+
+def test_a_turned_jpeg_stands_as_the_packed_picture_does(decode) -> None:
+    clip = clips.make(Clip(rotation=90))
+    packed, jpeg = decode(clip)[0].picture.array, simplejpeg.decode_jpeg(decode(clip, form=Form.JPEG)[0].picture.jpeg)
+    assert packed.shape == jpeg.shape
+    assert np.abs(packed.astype(int) - jpeg).mean() < JPEGS_OWN_ERROR

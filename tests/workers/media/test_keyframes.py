@@ -10,6 +10,7 @@ from schemas.errors import PermanentError
 from schemas.reasons import Reason
 from schemas.recipe import ImageSize, KeyframePolicy
 from workers.keyframe import DeadFrame, Keyframe
+from workers.media.pictures.colour import EXACTLY
 
 KINDS = {
     "mp4": Clip(),
@@ -32,7 +33,7 @@ def full_decode(clip: bytes) -> list[tuple[int, np.ndarray]]:
     """Every keyframe's pts and pixels, by decoding every frame."""
     with av.open(io.BytesIO(clip)) as container:
         frames = [frame for frame in container.decode(video=0) if frame.key_frame]
-        return [(frame.pts, frame.reformat(format="rgb24", interpolation="AREA").to_ndarray()) for frame in frames]
+        return [(frame.pts, frame.reformat(format="gbrp", interpolation=EXACTLY).to_ndarray()) for frame in frames]
 
 
 @pytest.mark.parametrize("kind", KINDS)

@@ -33,7 +33,7 @@ FROM_LIMITED: Pixels = np.clip(np.rint((np.arange(256) - 16) * (255 / 219)), 0, 
 QUICKLY = Interpolation.AREA
 EXACTLY = Interpolation.AREA | Interpolation.FULL_CHR_H_INT | Interpolation.ACCURATE_RND
 PLAIN = {"yuv420p", "yuvj420p", "nv12"}
-"""Nearly all video is of these: 3 levels off at most, in two thirds of the time. Others would be up to 5 off, or are dear anyway."""
+"""Nearly all video is of these: its chroma is halved, and the quick way leaves it so along the lines. So does the JPEG that BGR is for."""
 MASTERING_LUMINANCE_AT = 72
 """Of `max_luminance` and, behind it, `has_primaries` and `has_luminance` in FFmpeg's AVMasteringDisplayMetadata."""
 
@@ -73,24 +73,40 @@ WIDE: dict[int, Matrix] = {ColorPrimaries.BT2020: BT2020_TO_BT709, ColorPrimarie
 
 
 class Colours:
-    """Scales and converts in one pass. One reformatter serves all frames, since most need the same."""
+    """Scales and converts in one pass. One reformatter and one picture's memory serve all frames, since most need the same."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, bgr: bool = False) -> None:
+        """Lay each pixel's bytes down as RGB, or as BGR for an encoder that halves the chroma: then that need not be exact before."""
+        self._bgr = bgr
         self._reformatter = VideoReformatter()
+        self._pixels: Pixels = np.empty((0, 0, 3), np.uint8)
 
     def srgb(self, frame: VideoFrame, width: int, height: int) -> Pixels:
-        """Return pixels of shape (height, width, 3), which may be a view of padded lines.
+        """Return pixels of shape (height, width, 3): a view, perhaps of padded lines, that holds until the next frame.
 
         Raises:
             UnreadableError: the frame's colours have no known way to sRGB.
             FFmpegError: its form has none.
         """
         if frame.color_trc in TRANSFERS or frame.color_primaries in WIDE:
-            return self._from_wide(frame, width, height)
+            return self._ordered(self._from_wide(frame, width, height))
         if _has_alpha(frame):
-            return _over_black(_packed(self._scaled(frame, width, height, "rgba"), 4))
-        pixels = _packed(self._scaled(frame, width, height, "rgb24"), 3)
+            return self._ordered(_over_black(_packed(self._scaled(frame, width, height, "rgba"), 4)))
+        if self._bgr and frame.format.name in PLAIN:
+            return _packed(self._scaled(frame, width, height, "bgr24", QUICKLY), 3)
+        pixels = self._woven(self._scaled(frame, width, height, "gbrp"))
         return FROM_LIMITED[pixels] if _is_limited_grey(frame) else pixels
+
+    def _ordered(self, rgb: Pixels) -> Pixels:
+        return rgb[..., ::-1] if self._bgr else rgb
+
+    def _woven(self, frame: VideoFrame) -> Pixels:
+        """Weave three planes into one: FFmpeg is quicker at exact planes than at exact pixels, by more than this takes."""
+        if self._pixels.shape[:2] != (frame.height, frame.width):
+            self._pixels = np.empty((frame.height, frame.width, 3), np.uint8)
+        for plane, channel in zip(frame.planes, (1, 0, 2) if self._bgr else (1, 2, 0), strict=True):
+            self._pixels[..., channel] = _levels(plane)
+        return self._pixels
 
     def _from_wide(self, frame: VideoFrame, width: int, height: int) -> Pixels:
         transfer = TRANSFERS.get(cast("ColorTrc", frame.color_trc), Transfer.SRGB)
@@ -99,8 +115,7 @@ class Colours:
         peak_nits = _peak_nits(frame) if transfer is Transfer.PQ else USUAL_PEAK_NITS
         return to_srgb((red, green, blue), transfer, WIDE.get(primaries), peak_nits=peak_nits)
 
-    def _scaled(self, frame: VideoFrame, width: int, height: int, form: str) -> VideoFrame:
-        how = QUICKLY if frame.format.name in PLAIN else EXACTLY
+    def _scaled(self, frame: VideoFrame, width: int, height: int, form: str, how: Interpolation = EXACTLY) -> VideoFrame:
         return self._reformatter.reformat(frame, width, height, form, src_colorspace=_coefficients(frame), interpolation=how, threads=1)
 
 
@@ -160,6 +175,11 @@ def _side_data(frame: VideoFrame, kind: str) -> bytes:
 def _codes(plane: VideoPlane) -> Codes:
     """View a plane of 16-bit values, whose lines may be padded."""
     return np.ndarray((plane.height, plane.width), np.uint16, buffer=plane, strides=(plane.line_size, 2))  # type: ignore[arg-type]  # a Buffer
+
+
+def _levels(plane: VideoPlane) -> Pixels:
+    """View a plane of bytes, whose lines may be padded."""
+    return np.ndarray((plane.height, plane.width), np.uint8, buffer=plane, strides=(plane.line_size, 1))  # type: ignore[arg-type]  # a Buffer
 
 
 def _packed(frame: VideoFrame, channels: int) -> Pixels:

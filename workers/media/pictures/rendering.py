@@ -1,6 +1,7 @@
 """Decoded frames to upright, scaled sRGB in shared memory."""
 
 import mmap
+from contextlib import suppress
 
 import numpy as np
 from av.error import FFmpegError
@@ -14,6 +15,8 @@ from workers.media.pictures.deinterlace import progressive
 from workers.media.pictures.orientation import display_matrix, is_turned, upright
 from workers.media.wire import Job
 
+MADV_POPULATE_WRITE = 23
+"""madvise(2); Python has no name for it."""
 SANE_ASPECT = 16
 """A pixel more oblong than this is a broken header, not a picture."""
 SHAPELESS = {"mpegts", "mpeg", "flv"}
@@ -26,7 +29,8 @@ class Pictures:
     def __init__(self, memory: mmap.mmap, job: Job) -> None:
         self._job = job
         self._memory = memory
-        self._renderer = Renderer(max_width=job.max_width, max_height=job.max_height)
+        self._mapped: set[int] = set()
+        self._renderer = Renderer(max_width=job.max_width, max_height=job.max_height, bgr=job.bgr)
 
     def render(self, frame: VideoFrame, stream: VideoStream) -> Pixels:
         """Render a frame that was just decoded from a stream.
@@ -38,16 +42,26 @@ class Pictures:
 
     def place(self, pixels: Pixels, slot: int) -> None:
         """Write a picture into a slot."""
-        room = np.frombuffer(self._memory, np.uint8, pixels.size, self._job.slot_at(slot))
+        start = self._job.slot_at(slot)
+        if slot not in self._mapped:
+            self._mapped.add(slot)
+            self._map(start, start + pixels.size)
+        room = np.frombuffer(self._memory, np.uint8, pixels.size, start)
         room.reshape(pixels.shape)[...] = pixels
+
+    def _map(self, start: int, end: int) -> None:
+        """Map a slot's pages at once: they are there from the video before, and a fault for each would cost more than the copy."""
+        begin = start // mmap.PAGESIZE * mmap.PAGESIZE
+        with suppress(OSError):  # before Linux 5.14 each page faults
+            self._memory.madvise(MADV_POPULATE_WRITE, begin, end - begin)
 
 
 class Renderer:
-    """Frames to upright pixels of shape (height, width, 3), perhaps a view: the one copy comes when they are placed."""
+    """Frames to upright pixels of shape (height, width, 3), a view until the next frame: the one copy comes when they are placed."""
 
-    def __init__(self, *, max_width: int, max_height: int) -> None:
+    def __init__(self, *, max_width: int, max_height: int, bgr: bool = False) -> None:
         self._most = (max_width, max_height)
-        self._colours = Colours()
+        self._colours = Colours(bgr=bgr)
 
     def render(self, frame: VideoFrame, *, pixel_aspect: float = 1.0) -> Pixels:
         """Deinterlace if need be, scale and convert in one pass, turn upright.
