@@ -4,7 +4,7 @@ import select
 import signal
 import socket
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from os import WIFSIGNALED, WTERMSIG, waitstatus_to_exitcode
 from typing import TypeVar
@@ -130,7 +130,7 @@ class Session:
 
     def _frames(self) -> Iterator[Keyframe | DeadFrame]:
         try:
-            self._hand_over(self._job.to_json())
+            self._hand_over([self._job.to_json()])
             yield from self._converse()
         except ChildLeftError as error:
             raise self._obituary() from error
@@ -176,16 +176,19 @@ class Session:
         _hold(sum(end - start for start, end in read.ranges) <= INBOX_BYTES, "ranges too long")
         for start, end in read.ranges:
             self._allow(start, end)
-        self._hand_over(b"".join(self._source.read(start=start, end=end) for start, end in read.ranges))
+        self._hand_over(self._source.read(start=start, end=end) for start, end in read.ranges)
 
     def _allow(self, start: int, end: int) -> None:
         self._budget -= end - start
         _hold(start < end <= self._job.size_bytes, "a range out of bounds")
         _hold(self._budget >= 0, "more reading than any video needs")
 
-    def _hand_over(self, body: bytes) -> None:
-        self._child.memory.put(body)
-        self._line.send(LENGTH.pack(len(body)))
+    def _hand_over(self, bodies: Iterable[bytes]) -> None:
+        length = 0
+        for body in bodies:
+            self._child.memory.put(body, behind=length)
+            length += len(body)
+        self._line.send(LENGTH.pack(length))
 
     def _begin(self, opened: messages.Opened) -> None:
         _hold(self._opened is None, "opened twice")

@@ -22,9 +22,9 @@ class SharedMemory:
         fcntl.fcntl(self.descriptor, *SEALS)  # a file that shrank under the mapping would kill this process by SIGBUS
         self._mapped = mmap.mmap(self.descriptor, size_bytes)
 
-    def put(self, body: bytes | memoryview) -> None:
-        """Lay bytes into the inbox."""
-        self._mapped[: len(body)] = body
+    def put(self, body: bytes | memoryview, *, behind: int = 0) -> None:
+        """Lay bytes into the inbox, behind so many others."""
+        self._mapped[behind : behind + len(body)] = body
 
     def forget_words(self) -> None:
         """Empty the place of FFmpeg's last words: the memory outlives its children, and these would be another video's."""
