@@ -19,15 +19,15 @@ from workers.media.costs import Range, ReadCosts
 
 AHEAD_BYTES = 16 * 1024 * 1024
 """What may be held of one object at once, fetched or on its way."""
-FETCHERS = 64
-"""Threads of a worker that wait for storage."""
+FETCHERS, FETCHERS_FROM_FILES = 64, 2
+"""Threads of a worker that wait for storage. Files answer at once: more threads than a few would but wait for each other."""
 LONGEST_PLAN = 100_000
 
 
 @cache
-def fetchers() -> ThreadPoolExecutor:
-    """The threads that fetch for all videos of this process."""
-    return ThreadPoolExecutor(FETCHERS, thread_name_prefix="fetch")
+def fetchers(threads: int) -> ThreadPoolExecutor:
+    """So many threads that fetch for all videos of this process."""
+    return ThreadPoolExecutor(threads, thread_name_prefix="fetch")
 
 
 @dataclass(slots=True)
@@ -58,6 +58,7 @@ class StoreSource:
         self.size_bytes = video.size_bytes
         self._bytes_read = self._requests = 0
         self._store = store
+        self._fetchers = fetchers(FETCHERS_FROM_FILES if store.url.startswith("file://") else FETCHERS)
         self._key = key
         self._etag = video.etag
         self._costs = costs
@@ -132,7 +133,7 @@ class StoreSource:
     def _fetch_ahead(self) -> None:
         while self._planned and self._make_room(_length(self._planned[0]), also_unread=False):
             start, end = self._planned.popleft()
-            self._segments.append(Segment(start, end, fetchers().submit(copy_context().run, self._fetch, start, end)))
+            self._segments.append(Segment(start, end, self._fetchers.submit(copy_context().run, self._fetch, start, end)))
 
     def _make_room(self, size_bytes: int, *, also_unread: bool) -> bool:
         """Forget the oldest segments until there is room for another; says whether there is."""
