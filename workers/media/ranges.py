@@ -19,15 +19,15 @@ from workers.media.costs import Range, ReadCosts
 
 AHEAD_BYTES = 16 * 1024 * 1024
 """What may be held of one object at once, fetched or on its way."""
-FETCHERS, FETCHERS_FROM_FILES = 64, 2
-"""Threads of a worker that wait for storage. Files answer at once: more threads than a few would but wait for each other."""
+FETCHERS = 64
+"""Threads of a worker that wait for storage."""
 LONGEST_PLAN = 100_000
 
 
 @cache
-def fetchers(threads: int) -> ThreadPoolExecutor:
-    """So many threads that fetch for all videos of this process."""
-    return ThreadPoolExecutor(threads, thread_name_prefix="fetch")
+def fetchers() -> ThreadPoolExecutor:
+    """The threads that fetch for all videos of this process."""
+    return ThreadPoolExecutor(FETCHERS, thread_name_prefix="fetch")
 
 
 @dataclass(slots=True)
@@ -58,7 +58,8 @@ class StoreSource:
         self.size_bytes = video.size_bytes
         self._bytes_read = self._requests = 0
         self._store = store
-        self._fetchers = fetchers(FETCHERS_FROM_FILES if store.url.startswith("file://") else FETCHERS)
+        self._side_by_side = not store.url.startswith("file://")
+        """Whether what is planned is fetched all at once: files answer so soon that many threads would but wait for each other."""
         self._key = key
         self._etag = video.etag
         self._costs = costs
@@ -131,9 +132,21 @@ class StoreSource:
         return self._segments[-1]
 
     def _fetch_ahead(self) -> None:
+        ahead = list[Segment]()
         while self._planned and self._make_room(_length(self._planned[0]), also_unread=False):
-            start, end = self._planned.popleft()
-            self._segments.append(Segment(start, end, self._fetchers.submit(copy_context().run, self._fetch, start, end)))
+            ahead.append(Segment(*self._planned.popleft(), Future()))
+            self._segments.append(ahead[-1])
+        for some in ([one] for one in ahead) if self._side_by_side else filter(None, [ahead]):
+            fetchers().submit(copy_context().run, self._fill, some)
+
+    def _fill(self, segments: Iterable[Segment]) -> None:
+        """Fetch one segment after the other, but for those that nobody wants any more."""
+        for segment in segments:
+            if segment.body.set_running_or_notify_cancel():
+                try:
+                    segment.body.set_result(self._fetch(segment.start, segment.end))
+                except BaseException as error:  # noqa: BLE001 - it is whoever reads the segment who must hear of it
+                    segment.body.set_exception(error)
 
     def _make_room(self, size_bytes: int, *, also_unread: bool) -> bool:
         """Forget the oldest segments until there is room for another; says whether there is."""

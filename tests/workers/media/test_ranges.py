@@ -92,6 +92,46 @@ def test_planned_ranges_are_fetched_side_by_side_before_they_are_asked_for() -> 
     assert source.read(start=5 * MIB, end=5 * MIB + 10) == source.read(start=5 * MIB, end=5 * MIB + 10)
 
 
+SOMEWHERE = [(number * MIB, number * MIB + 10) for number in (1, 3, 5)]
+
+
+def test_files_are_fetched_ahead_by_one_thread_after_the_other_range() -> None:
+    fetched_by = set[int]()
+    store = OneObject(pattern(9 * MIB), before=lambda: fetched_by.add(threading.get_ident()), url="file:///films")
+    source = source_of(store)
+    source.plan(SOMEWHERE)
+    assert [source.read(start=start, end=end) for start, end in SOMEWHERE] == [store.body[start:end] for start, end in SOMEWHERE]
+    assert store.asked == SOMEWHERE
+    assert len(fetched_by) == 1
+    assert threading.get_ident() not in fetched_by
+
+
+def test_a_file_that_fails_fails_whoever_reads_it() -> None:
+    source = source_of(OneObject(pattern(9 * MIB), failure=ObjectMissing("gone"), url="file:///films"))
+    source.plan(SOMEWHERE)
+    for start, end in SOMEWHERE:
+        with pytest.raises(PermanentError, match="gone"):
+            source.read(start=start, end=end)
+
+
+def test_of_a_file_closed_while_it_is_fetched_no_more_is_fetched() -> None:
+    begun, closed = threading.Event(), threading.Event()
+
+    def wait() -> None:
+        begun.set()
+        assert closed.wait(10)
+
+    store = OneObject(pattern(9 * MIB), before=wait, url="file:///films")
+    source = source_of(store)
+    source.plan(SOMEWHERE)
+    last = source._segments[0].body
+    assert begun.wait(10)
+    source.close()
+    closed.set()
+    assert last.result(10) == store.body[MIB : MIB + 10]
+    assert store.asked == SOMEWHERE[:1]
+
+
 def test_what_is_here_already_is_not_planned_again() -> None:
     store = OneObject(pattern(9 * MIB))
     source = source_of(store)
