@@ -3,6 +3,8 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+import pytest
+
 from workers.media.child.objectfile import BATCH_BYTES, BATCH_RANGES, ObjectFile
 from workers.media.costs import Range
 
@@ -69,9 +71,19 @@ def test_what_is_skipped_of_a_plan_is_not_fetched_behind_its_place() -> None:
     assert shelf.turns == [[wanted[0]], [wanted[4], wanted[5]]]
 
 
-def test_a_range_that_nobody_planned_comes_alone() -> None:
-    shelf = Shelf()
+def test_a_range_that_nobody_planned_comes_alone_and_the_plan_stands() -> None:
+    shelf, wanted = Shelf(), samples(6)
     file = shelf.file()
-    file.plan(samples(3))
-    assert [read(file, one) for one in samples(6)[4:]] == [body(*one) for one in samples(6)[4:]]
-    assert shelf.turns == [[one] for one in samples(6)[4:]]
+    file.plan(wanted[:4])
+    for one in (wanted[5], *wanted[:4]):
+        assert read(file, one) == body(*one)
+    assert shelf.turns == [[wanted[5]], [wanted[0]], wanted[1:3], [wanted[3]]]
+
+
+@pytest.mark.parametrize("strange", [(HEAD + 50, HEAD + 50), (-5, 20), (HEAD + 90, HEAD + 80), (SIZE - 1, SIZE + 1)])
+def test_a_range_that_makes_no_sense_never_comes_along(strange: Range) -> None:
+    shelf, wanted = Shelf(), samples(3)
+    file = shelf.file()
+    file.plan([wanted[0], strange, *wanted[1:]])
+    assert [read(file, one) for one in wanted] == [body(*one) for one in wanted]
+    assert shelf.turns == [[wanted[0]], wanted[1:]]

@@ -53,7 +53,7 @@ class ObjectFile(Seekable):
 
     def plan(self, ranges: Sequence[Range]) -> None:
         """Announce which bytes will be read next, from starts to ends (exclusive), in this order; what is held is left out."""
-        self._planned = deque(ranges)
+        self._planned = deque((start, end) for start, end in ranges if 0 <= start < end <= self.size_bytes)
         beyond = [(max(start, len(self.head)), min(end, self._tail[0])) for start, end in ranges]
         if wanted := [(start, end) for start, end in beyond if start < end]:
             self._announce(wanted)
@@ -79,13 +79,13 @@ class ObjectFile(Seekable):
 
     def _fetched(self, wanted: Range) -> Bytes:
         """Fetch a range and the planned ones behind it: none at first, so that it comes at once, and twice as many each time."""
-        while self._planned and self._planned.popleft() != wanted:
-            pass
-        left = BATCH_BYTES - (wanted[1] - wanted[0])
-        ranges = [wanted]
-        while self._planned and len(ranges) < self._batch_ranges and (left := left - (self._planned[0][1] - self._planned[0][0])) >= 0:
-            ranges.append(self._planned.popleft())
-        self._batch_ranges = min(2 * self._batch_ranges, BATCH_RANGES)
+        ranges, left = [wanted], BATCH_BYTES - (wanted[1] - wanted[0])
+        if wanted in self._planned:
+            while self._planned.popleft() != wanted:
+                pass
+            while self._planned and len(ranges) < self._batch_ranges and (left := left - (self._planned[0][1] - self._planned[0][0])) >= 0:
+                ranges.append(self._planned.popleft())
+            self._batch_ranges = min(2 * self._batch_ranges, BATCH_RANGES)
         bodies = self._fetch_all(ranges)
         self._batch = dict(zip(ranges[1:], bodies[1:], strict=True))
         return bodies[0]
