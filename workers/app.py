@@ -1,7 +1,6 @@
 """The worker's entry point: `celery -A workers.app worker --pool=threads`, or `framefleet worker`."""
 
 import atexit
-import gc
 import logging
 import os
 import sys
@@ -50,8 +49,6 @@ def open_room(**_: Any) -> None:
     except Exception as error:
         log.exception("this worker failed to start")
         _leave(error, EXIT_UNFIT)
-    gc.collect()
-    gc.freeze()  # what is here now stays: no collection need look at it again
 
 
 def _leave(error: Exception, status: int) -> NoReturn:

@@ -77,7 +77,9 @@ class Child:
 
     def waits(self) -> bool:
         """Whether the process is there and has nothing to say."""
-        return not select.select([self.conversation], [], [], 0)[0]
+        poll = select.poll()  # select(2) knows no descriptor beyond 1023, and a worker may have more
+        poll.register(self.conversation, select.POLLIN)
+        return not poll.poll(0)
 
     def close(self) -> None:
         """Have the process rest where it may, else end it."""
