@@ -16,6 +16,7 @@ from broker.queues import redis_of
 from broker.scripts import INDEX
 from broker.trials import Trials
 from fleet.supervisor import box_folder, broker_in, ending, exit_status, new_box
+from workers.blackbox import steps_in
 
 KEPT = [sys.executable, "-m", "fleet.entry", "worker"]
 
@@ -46,6 +47,12 @@ def claims(app: App) -> int:
         return int(redis.zcard(INDEX))
 
 
+def at_work(run: Running) -> int:
+    """How many shards the worker has begun with, and would be asked about if it died now."""
+    boxes = {box for process in run.family() for box in box_folder().glob(f"framefleet-box-{process.pid}-*")}
+    return sum(step.stage is not None for box in boxes for step in steps_in(box))
+
+
 def worker_of(run: Running) -> psutil.Process:
     [worker] = run.workers()
     return worker
@@ -60,8 +67,7 @@ def begin(app: App, job: Path) -> "list[tuple[str, dict[str, object]]]":
 def test_a_worker_that_is_killed_gives_its_shard_back_at_once_and_is_charged(broker: str, tmp_path: Path) -> None:
     job, app = launched(tmp_path, broker), make_app(broker)
     with running(KEPT, tmp_path / "said", env(broker)) as kept:
-        wait_until(lambda: kept.family() and taken(app, job))
-        wait_until(lambda: claims(app) == 1)
+        wait_until(lambda: at_work(kept) == claims(app) == 1)
         worker_of(kept).kill()
         assert kept.status(within_seconds=60) == 128 + signal.SIGKILL
         assert claims(app) == 0
@@ -73,7 +79,7 @@ def test_a_worker_that_is_killed_gives_its_shard_back_at_once_and_is_charged(bro
 def test_of_several_shards_none_is_charged_and_all_are_suspects(broker: str, tmp_path: Path) -> None:
     job, app = launched(tmp_path, broker), make_app(broker)
     with running(KEPT, tmp_path / "said", env(broker, at_once=2)) as kept:
-        wait_until(lambda: kept.family() and claims(app) == len(taken(app, job)) == 2)
+        wait_until(lambda: at_work(kept) == 2)
         worker_of(kept).send_signal(signal.SIGSEGV)
         assert kept.status(within_seconds=60) == 128 + signal.SIGSEGV
     found = [known for _, known in begin(app, job)]

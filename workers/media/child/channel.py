@@ -18,7 +18,6 @@ class Channel:
         self._wire = wire
         self.memory = mmap.mmap(memory_descriptor, 0)
         self._free = list(range(SLOTS))
-        self._shelf = bytearray(INBOX_BYTES)
 
     def job(self) -> Job:
         """Take the parent's orders."""
@@ -30,12 +29,11 @@ class Channel:
         return pieces[0] if len(pieces) == 1 else b"".join(pieces)
 
     def read_all(self, ranges: Sequence[Range]) -> Sequence[bytes | memoryview]:
-        """Read several ranges in one turn, if they fit into one inbox. What is returned holds until this is called again."""
+        """Read several ranges in one turn, if they fit into one inbox."""
         ends = list(itertools.accumulate(end - start for start, end in ranges))
         if len(ranges) == 1 or ends[-1] > INBOX_BYTES:
             return [self.read(start, end) for start, end in ranges]
-        body, shelf = self._read(ranges), memoryview(self._shelf)
-        shelf[: len(body)] = body
+        shelf = memoryview(bytes(self._read(ranges)))
         return [shelf[start:end] for start, end in itertools.pairwise([0, *ends])]
 
     def plan(self, ranges: Sequence[Range]) -> None:

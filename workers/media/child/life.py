@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import NoReturn
 
 from schemas.reasons import Reason
+from workers.media.child import heap
 from workers.media.child.channel import Channel
 from workers.media.child.loglines import LogLines
 from workers.media.child.objectfile import ObjectFile
@@ -33,6 +34,7 @@ def live(conversation: int, memory: int, *, lock: Lock, deed: Deed | None = None
     Who is reused takes another job after one that went well, until half of its CPU is used.
     """
     try:
+        heap.map_ahead()
         lock.forsake(keep={conversation, memory})
         channel = Channel(socket.socket(fileno=conversation), memory)
         os.close(memory)

@@ -23,7 +23,7 @@ class Report:
         self._pictures = pictures
         self._job = job
         self._log = log
-        self._begun = time.process_time()
+        self._begun = time.thread_time()
         self._codec_is_told = False
 
     def codec(self, name: str) -> None:
@@ -82,7 +82,7 @@ class Report:
 
     def _lap(self) -> float:
         """CPU seconds since the last frame: what this one took, without waiting for bytes or for the consumer."""
-        begun, self._begun = self._begun, time.process_time()
+        begun, self._begun = self._begun, time.thread_time()
         return self._begun - begun
 
 

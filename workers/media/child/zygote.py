@@ -12,7 +12,7 @@ import struct
 os.environ["OPENBLAS_NUM_THREADS"] = "1"  # numpy would start a thread per core, and a process with threads must not fork
 import av
 
-from workers.media.child import life
+from workers.media.child import heap, life
 from workers.media.forks.requests import REQUEST_DESCRIPTORS, RETIRE
 from workers.media.lock.confine import Lock, prepare
 from workers.media.lock.fitting import fit
@@ -34,6 +34,7 @@ def main(control_descriptor: int, *, enforced: bool, reused: bool = False, deed:
         findings = Findings()
         lock = fit(prepare(findings, enforced=enforced), findings)
         control.send(findings.layers.to_json())
+        heap.keep_whole()
         gc.collect()
         gc.freeze()
         _Nursery(control, lock, deed, reused=reused).run()

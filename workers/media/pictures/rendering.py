@@ -9,14 +9,13 @@ from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
 from schemas.reasons import Reason
+from workers.media.child.heap import MADV_POPULATE_WRITE
 from workers.media.child.unreadable import UnreadableError
 from workers.media.pictures.colour import Colours, Pixels
 from workers.media.pictures.deinterlace import progressive
 from workers.media.pictures.orientation import display_matrix, is_turned, upright
 from workers.media.wire import Job
 
-MADV_POPULATE_WRITE = 23
-"""madvise(2); Python has no name for it."""
 SANE_ASPECT = 16
 """A pixel more oblong than this is a broken header, not a picture."""
 SHAPELESS = {"mpegts", "mpeg", "flv"}

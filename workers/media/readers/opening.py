@@ -13,6 +13,7 @@ from av.stream import Disposition
 from av.video.stream import VideoStream
 
 from schemas.reasons import Reason
+from workers.media.child import heap
 from workers.media.child.objectfile import ObjectFile
 from workers.media.child.unreadable import UnreadableError
 from workers.media.readers.excerpt import Excerpt
@@ -95,6 +96,7 @@ def _open(
         tell_codec(stream.codec_context.codec.canonical_name)
     _check(container, stream, job)
     codec = stream.codec_context
+    heap.map_ahead(pixels=codec.width * codec.height)
     codec.thread_count = 1
     codec.skip_frame = "NONKEY"
     codec.options = {"max_pixels": str(job.max_pixels)}  # those given to the container do not reach the decoder
