@@ -7,6 +7,7 @@ from av.error import DecoderNotFoundError, PatchWelcomeError
 from av.video.frame import PictureType, VideoFrame
 
 from schemas.reasons import Reason
+from workers.media.child import heap
 from workers.media.child.unreadable import UnreadableError
 from workers.media.pictures.recovery import begins_recovery
 from workers.media.readers.opening import Video, VideoPacket
@@ -26,6 +27,7 @@ def decode_alone(video: Video, packet: VideoPacket) -> VideoFrame:
 
     Raises:
         UnreadableError: no sound picture came out.
+        MemoryError: there is no room for one.
     """
     refuse_encrypted(packet)
     gc.collect()  # a frame whose side data was looked at holds itself, and with it megabytes that the next one can use
@@ -37,10 +39,12 @@ def decode_alone(video: Video, packet: VideoPacket) -> VideoFrame:
     except MemoryError:
         raise
     except Exception as error:
+        heap.demand(pixels=codec.width * codec.height)
         raise UnreadableError(Reason.CORRUPT, f"The frame does not decode: {error}") from error
     finally:
         _flush(codec)
     if not frames:
+        heap.demand(pixels=codec.width * codec.height)
         raise _no_picture(packet, codec)
     if frames[0].is_corrupt:
         raise UnreadableError(Reason.CORRUPT, "The frame decodes with damage.")
