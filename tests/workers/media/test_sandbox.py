@@ -168,7 +168,7 @@ def test_a_child_out_of_cpu_seconds_is_out_of_time(lone: tuple[Decoder, int]) ->
 
 
 def test_a_child_short_of_memory_says_so() -> None:
-    clip = clips.make(Clip(width=1920, height=1088, frames=1))
+    clip = clips.make(Clip(width=3840, height=2176, frames=1))
     with Decoder(limits=Limits(memory_bytes=8 << 20)) as decoder, pytest.raises(PermanentError, match="needs more than 8388608") as caught:
         list(keyframes(decoder, Bytes(clip)))
     assert caught.value.reason is Reason.DECODER_CRASHED
