@@ -42,6 +42,7 @@ class Channel(kombu_redis.Channel):
     claimed_queues: tuple[str, ...] = ()
     _asked: str = ""
     """What the channel waits for: "claim", "bell", or "" for kombu's own."""
+    _client_of_pool: redis.Redis | None = None
     _in_poll: Any
     _brpop_sent_at: Any
     _found_nothing = False
@@ -80,6 +81,14 @@ class Channel(kombu_redis.Channel):
             self._in_poll = None
             self.client.connection.disconnect()
         super().close()
+
+    def _create_client(self, asynchronous: bool = False) -> Any:  # noqa: FBT001, FBT002 - kombu's signature
+        """Lend one client for all commands on the pool's connections, where kombu makes one, with its table of 85 commands, for each."""
+        if asynchronous:
+            return super()._create_client(asynchronous=True)
+        if self._client_of_pool is None or self._client_of_pool.connection_pool is not self.pool:
+            self._client_of_pool = super()._create_client()
+        return self._client_of_pool
 
     def _keys(self, queues: list[str]) -> list[str]:
         return [self._q_for_pri(queue, step) for step in self.priority_steps for queue in queues]
