@@ -4,9 +4,9 @@ import json
 import math
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from functools import cache, partial
+from functools import cached_property, partial
 from itertools import islice
-from typing import Any
+from typing import Any, cast
 from uuid import uuid4
 
 from celery import Celery
@@ -29,6 +29,8 @@ CELERYS_UNACKED = "unacked"
 WHAT_TO_DO = "check --broker or FRAMEFLEET_BROKER_URL. Nothing is lost: what is planned and what is done stand in storage."
 CALLS_PER_TRIP = 16
 """Calls that travel together, so that the way there and back costs little; a few MiB at most."""
+DOOR = "framefleet_door"
+"""Where an application has its connections."""
 UNHEARD = (NoConnectionError, NoAnswerError, OSError)
 
 
@@ -51,27 +53,39 @@ def redis_of(app: Celery, *, answers_within_seconds: float | None = None) -> Ite
         BrokerAwayError: the broker does not answer.
     """
     try:
-        yield _client(app, answers_within_seconds)
+        yield _door(app).client(answers_within_seconds)
     except (OperationalError, RedisError, OSError) as error:
         raise BrokerAwayError(f"The broker does not answer ({error}); {WHAT_TO_DO}") from error
 
 
-@cache
-def _channel(app: Celery, seconds: float | None) -> Any:
-    at_once = {"max_retries": 1, "interval_start": 0, "interval_step": 0}
-    hurry = {"socket_timeout": seconds, "socket_connect_timeout": seconds, **at_once} if seconds else {}
-    return app.connection_for_write(transport_options=hurry).default_channel
+class _Door:
+    """An application's connections to its broker, which end with it: a cache by its name would keep it, and them, for ever."""
+
+    def __init__(self, app: Celery) -> None:
+        self._app = app
+        self._channels = dict[float | None, Any]()
+        self._clients = dict[float | None, PrefixedRedis]()
+
+    def client(self, seconds: float | None) -> PrefixedRedis:
+        if seconds not in self._clients:
+            channel = self._channel(seconds)
+            self._clients[seconds] = PrefixedRedis(channel.pool, channel.global_keyprefix)  # redis-py's pool is safe for threads
+        return self._clients[seconds]
+
+    @cached_property
+    def messages(self) -> Messages:
+        return Messages(self._app, self._channel(None))
+
+    def _channel(self, seconds: float | None) -> Any:
+        at_once = {"max_retries": 1, "interval_start": 0, "interval_step": 0}
+        hurry = {"socket_timeout": seconds, "socket_connect_timeout": seconds, **at_once} if seconds else {}
+        if seconds not in self._channels:
+            self._channels[seconds] = self._app.connection_for_write(transport_options=hurry).default_channel
+        return self._channels[seconds]
 
 
-@cache
-def _client(app: Celery, seconds: float | None) -> Any:
-    channel = _channel(app, seconds)
-    return PrefixedRedis(channel.pool, channel.global_keyprefix)  # redis-py's pool is safe for threads
-
-
-@cache
-def _messages(app: Celery) -> Messages:
-    return Messages(app, _channel(app, None))
+def _door(app: Celery) -> _Door:
+    return cast("_Door", vars(app).setdefault(DOOR, _Door(app)))
 
 
 def claims_messages(app: Celery) -> bool:
@@ -178,8 +192,8 @@ class ShardQueue:
         return len(tasks)
 
     def _put(self, tasks: Sequence[ShardTask], weight: float | None) -> int:
-        redis, sent = _client(self._app, None), 0
-        calls = _messages(self._app).calls(tasks, Claims(redis.prefix), weight=weight)
+        redis, sent = _door(self._app).client(None), 0
+        calls = _door(self._app).messages.calls(tasks, Claims(redis.prefix), weight=weight)
         while trip := list(islice(calls, CALLS_PER_TRIP)):
             answers = retry_over_time(  # type: ignore[no-untyped-call]
                 partial(_travel, redis, trip), UNHEARD, **self._app.conf.task_publish_retry_policy
