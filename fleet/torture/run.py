@@ -89,7 +89,7 @@ def calm(there: World, say: Say) -> None:
     there.take_census()
     for _ in range(ROUNDS):
         sent = there.reconcile()
-        if not sent:
+        if not (sent or there.look()):  # Celery's own transport hides a message for a moment while it is taken: the queue only looked dry
             return
         say(f"reconciled: {sent} shards enqueued again")
         dry(there)
