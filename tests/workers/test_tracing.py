@@ -1,6 +1,6 @@
 """Shards as traces: the right tree, for whoever asks for it, and nothing for anybody else."""
 
-import logging
+import os
 import socket
 import subprocess
 import sys
@@ -254,23 +254,26 @@ def test_an_operators_name_for_the_service_goes_first(receiver: Received, monkey
 
 
 @pytest.mark.parametrize("backlog", [None, 1], ids=["is away", "says nothing"])
-def test_a_receiver_that_takes_no_spans_holds_up_nobody_who_leaves(
-    backlog: int | None, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
-) -> None:
-    caplog.set_level(logging.CRITICAL)
+def test_a_receiver_that_takes_no_spans_holds_up_nobody_who_leaves(backlog: int | None, monkeypatch: pytest.MonkeyPatch) -> None:
     with ExitStack() as held:
         silent = backlog and held.enter_context(socket.create_server(("127.0.0.1", 0), backlog=backlog))
         port = silent.getsockname()[1] if silent else free_port()
         monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", f"http://127.0.0.1:{port}")
         monkeypatch.setenv("OTEL_EXPORTER_OTLP_TIMEOUT", "60")
-        assert seconds_to_leave() < CLOSE_SECONDS + 10
+        assert CLOSE_SECONDS < seconds_to_leave() < CLOSE_SECONDS + 10
 
 
 def seconds_to_leave() -> float:
-    """How long who traced a shard takes to end."""
+    """How long a process of its own takes that leaves: what tries to send in this one for a while longer would disturb other tests."""
+    began = monotonic()
+    env = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
+    subprocess.run([sys.executable, "-c", "from test_tracing import leave; leave()"], env=env, check=True)
+    return monotonic() - began
+
+
+def leave() -> None:
+    """Trace a shard, and end."""
     tracing = open_tracing(TraceSettings(), service="s", instance="i")
     with traced(tracing).attempt():
         pass
-    began = monotonic()
     tracing.close()
-    return monotonic() - began
